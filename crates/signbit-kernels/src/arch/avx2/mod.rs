@@ -1,0 +1,85 @@
+//! AVX2 and POPCNT. The functions here take the token [`Avx2`], which proves that the CPU has them, and enter
+//! the code that uses them.
+
+mod conv;
+mod gather;
+mod kernel;
+mod layout;
+mod pack;
+mod store;
+mod tables;
+
+use core::ops::Range;
+
+pub(crate) use self::layout::{pack_weights, packed_len};
+use crate::{conv::Out, isa::Avx2, shape::Conv, threshold::Thresholds};
+
+pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { pack::pack_f32(x, channels, out) }
+}
+
+pub(crate) fn pack_i32(_: Avx2, x: &[i32], channels: usize, out: &mut [u64]) {
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { pack::pack_i32(x, channels, out) }
+}
+
+pub(crate) fn unpack(_: Avx2, bits: &[u64], channels: usize, out: &mut [f32]) {
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { pack::unpack(bits, channels, out) }
+}
+
+pub(crate) fn threshold(_: Avx2, x: &[i32], channels: usize, thresholds: &Thresholds<'_>, out: &mut [u64]) {
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { pack::threshold(x, channels, thresholds, out) }
+}
+
+pub(crate) fn max_bits(_: Avx2, conv: &Conv, x: &[u64], out: &mut [u64]) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(conv: &Conv, x: &[u64], out: &mut [u64]) {
+        super::generic::max_bits(conv, x, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(conv, x, out) }
+}
+
+pub(crate) fn conv(_: Avx2, conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+    #[target_feature(enable = "avx2,popcnt")]
+    fn stamped(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+        super::portable::conv(conv, acts, weights, rows, out);
+    }
+    if layout::has_lanes(conv) {
+        // SAFETY: the token proves that the CPU has AVX2.
+        unsafe { conv::conv(conv, acts, weights, rows, out) }
+    } else {
+        // SAFETY: the token proves that the CPU has AVX2 and POPCNT.
+        unsafe { stamped(conv, acts, weights, rows, out) }
+    }
+}
+
+pub(crate) fn real_conv(
+    _: Avx2,
+    conv: &Conv,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    rows: Range<usize>,
+    out: &mut [f32],
+) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
+        // Six pixels of 16 lanes are twelve of the sixteen registers.
+        super::generic::real::conv::<6>(conv, x, w, bias, rows, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(conv, x, w, bias, rows, out) }
+}
+
+pub(crate) fn scale_map(_: Avx2, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+        super::generic::scale_map(conv, x, scratch, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(conv, x, scratch, out) }
+}

@@ -1,0 +1,12 @@
+//! One room per instruction set, each with the same functions. Callers have checked every geometry and
+//! every length.
+//!
+//! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2` compiles some of it once
+//! more with its instructions allowed.
+
+pub(crate) mod generic;
+pub(crate) mod portable;
+pub(crate) mod reference;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;

@@ -1,0 +1,84 @@
+//! Binary weights in the layout of an instruction set. The canonical form is for files; each kernel
+//! wants the bits in another order, which is its own affair and may change with every version.
+
+use crate::{Isa, arch, bits::words, shape::Conv};
+
+/// What of a geometry the layout of its weights depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Geometry {
+    kernel: [usize; 2],
+    c_in: usize,
+    c_out: usize,
+    groups: usize,
+}
+
+impl Geometry {
+    fn of(conv: &Conv) -> Self {
+        Self { kernel: conv.kernel, c_in: conv.c_in, c_out: conv.c_out, groups: conv.groups }
+    }
+}
+
+/// Length in words of the packed weights of `conv` for `isa`.
+///
+/// # Panics
+/// If the geometry is not valid.
+pub fn packed_len(isa: Isa, conv: &Conv) -> usize {
+    conv.check_rows(&(0..0));
+    match isa {
+        Isa::Reference(_) => arch::reference::packed_len(conv),
+        Isa::Portable(_) => arch::portable::packed_len(conv),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(_) => arch::avx2::packed_len(conv),
+    }
+}
+
+/// Brings canonical weights (`c_out` rows of `words(k)` words, see the crate's conventions) into the layout of `isa`.
+///
+/// # Panics
+/// If the geometry is not valid, `rows` is not `c_out * words(k)` long, or `out` not [`packed_len`].
+pub fn pack(isa: Isa, conv: &Conv, rows: &[u64], out: &mut [u64]) {
+    let len = packed_len(isa, conv);
+    assert!(out.len() == len, "{} words for {len} packed words", out.len());
+    assert!(rows.len() == conv.c_out * words(conv.k()), "{} weight words for {conv:?}", rows.len());
+    match isa {
+        Isa::Reference(_) => arch::reference::pack_weights(rows, out),
+        Isa::Portable(_) => arch::portable::pack_weights(conv, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(_) => arch::avx2::pack_weights(conv, rows, out),
+    }
+}
+
+/// Weights that [`pack`] wrote, together with what they were written for. The words are borrowed; an
+/// alignment of 64 bytes makes reading them fastest, but none is needed.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedWeights<'a> {
+    isa: Isa,
+    geometry: Geometry,
+    words: &'a [u64],
+}
+
+impl<'a> PackedWeights<'a> {
+    /// A view of `words`, which [`pack`] has filled for the same `isa` and the same kernel, channels and
+    /// groups (batch, image size, strides, dilation and padding may differ).
+    ///
+    /// # Panics
+    /// If the geometry is not valid or `words` is not [`packed_len`] long.
+    pub fn new(isa: Isa, conv: &Conv, words: &'a [u64]) -> Self {
+        let len = packed_len(isa, conv);
+        assert!(words.len() == len, "{} words for {len} packed words", words.len());
+        Self { isa, geometry: Geometry::of(conv), words }
+    }
+
+    /// The instruction set whose layout this is.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The words, if they are for `isa` and fit `conv`.
+    #[track_caller]
+    pub(crate) fn words_for(&self, isa: Isa, conv: &Conv) -> &'a [u64] {
+        assert!(self.isa == isa, "weights packed for {} given to {}", self.isa.name(), isa.name());
+        assert!(self.geometry == Geometry::of(conv), "weights of {:?} given to {conv:?}", self.geometry);
+        self.words
+    }
+}

@@ -1,0 +1,282 @@
+//! Binary convolution and dense layers on every instruction set against the naive oracle.
+
+mod common;
+
+use common::{Rng, SIZES, convs, naive_dots, pack_rows};
+use proptest::prelude::*;
+use signbit_kernels::{
+    Isa, bits,
+    conv::{self},
+    shape::{Conv, Padding},
+    threshold::{self, Thresholds},
+    weights::{self, PackedWeights},
+};
+
+/// One case: a geometry with its input, weights and thresholds.
+struct Case {
+    conv: Conv,
+    acts: Vec<u64>,
+    rows: Vec<u64>,
+    dots: Vec<i32>,
+    t: Vec<i32>,
+    flip: Vec<u64>,
+}
+
+impl Case {
+    fn new(conv: Conv, seed: u64) -> Self {
+        let mut rng = Rng(seed);
+        let x = rng.signs(conv.n * conv.h * conv.w * conv.c_in);
+        let w = rng.signs(conv.c_out * conv.k());
+        Self::of(conv, &x, &w, &mut rng)
+    }
+
+    fn of(conv: Conv, x: &[i32], w: &[i32], rng: &mut Rng) -> Self {
+        let dots = naive_dots(&conv, x, w);
+        // Thresholds at a value that occurs in the channel (a tie), beside it, or beyond every value.
+        let t = (0..conv.c_out)
+            .map(|o| match rng.bits() % 8 {
+                0 => i32::MAX,
+                1 => i32::MIN,
+                i => dots.get(o).copied().unwrap_or(0) + (i as i32 % 3 - 1),
+            })
+            .collect();
+        let flip = pack_rows(&rng.signs(conv.c_out), conv.c_out);
+        Self { conv, acts: pack_rows(x, conv.c_in), rows: pack_rows(w, conv.k()), dots, t, flip }
+    }
+
+    fn expected_bits(&self, dots: &[i32]) -> Vec<u64> {
+        let flipped = |o: usize| self.flip[o / 64] >> (o % 64) & 1 == 1;
+        let bit = |(i, &dot): (usize, &i32)| (dot >= self.t[i % self.conv.c_out]) != flipped(i % self.conv.c_out);
+        let signs: Vec<i32> = dots.iter().enumerate().map(|x| if bit(x) { 1 } else { -1 }).collect();
+        pack_rows(&signs, self.conv.c_out)
+    }
+
+    /// Every difference between the kernels and the oracle for output rows `rows`.
+    fn failures(&self, rows: std::ops::Range<usize>) -> Vec<String> {
+        let Self { conv, acts, .. } = self;
+        let pixels = rows.len() * conv.out_w();
+        let first = rows.start * conv.out_w();
+        let dots = &self.dots[first * conv.c_out..(first + pixels) * conv.c_out];
+        let thresholds = Thresholds { t: &self.t, flip: &self.flip };
+        let bits_expected = self.expected_bits(dots);
+        let mut failures = Vec::new();
+        for isa in Isa::all() {
+            let mut fail = |what: &str, same: bool| {
+                if !same {
+                    failures.push(format!("{what} on {} of rows {rows:?}: {conv:?}", isa.name()));
+                }
+            };
+            let mut storage = vec![0x5555; weights::packed_len(isa, conv)];
+            weights::pack(isa, conv, &self.rows, &mut storage);
+            let packed = PackedWeights::new(isa, conv, &storage);
+
+            let mut out = vec![i32::MAX; dots.len()];
+            conv::dots(isa, conv, acts, &packed, rows.clone(), &mut out);
+            fail("dots", out == dots);
+
+            let mut out = vec![f32::NAN; dots.len()];
+            conv::dots_f32(isa, conv, acts, &packed, rows.clone(), &mut out);
+            fail("dots_f32", out.iter().zip(dots).all(|(x, dot)| x.to_bits() == (*dot as f32).to_bits()));
+
+            let mut out = vec![u64::MAX; pixels * bits::words(conv.c_out)];
+            conv::bits(isa, conv, acts, &packed, &thresholds, rows.clone(), &mut out);
+            fail("bits", out == bits_expected);
+
+            out.fill(u64::MAX);
+            threshold::apply_i32(isa, dots, conv.c_out, &thresholds, &mut out);
+            fail("apply_i32", out == bits_expected);
+        }
+        failures
+    }
+}
+
+fn assert_all(failures: Vec<String>) {
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn dense_of_interesting_sizes() {
+    let mut failures = Vec::new();
+    for (i, k) in SIZES.into_iter().enumerate() {
+        for (j, n) in SIZES.into_iter().enumerate() {
+            let m = [1, 2, 3, 4, 5, 7, 35][(i + 3 * j) % 7];
+            failures.extend(Case::new(Conv::dense(m, k, n), (i * 16 + j) as u64).failures(0..m));
+        }
+    }
+    assert_all(failures);
+}
+
+#[test]
+fn convolutions_of_interesting_channels() {
+    let mut failures = Vec::new();
+    for (i, c_in) in SIZES.into_iter().enumerate() {
+        for (j, c_out) in [1, 8, 33, 64, 100].into_iter().enumerate() {
+            for padding in [Padding::Zero, Padding::One] {
+                let conv = Conv { pads: [1, 1, 1, 1], padding, ..Conv::new([1, 5, 4, c_in], c_out, [3, 3]) };
+                failures.extend(Case::new(conv, (i * 16 + j) as u64).failures(0..5));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
+/// Dot products beyond 16 bits, all terms equal or not, and K beyond one panel of the fastest kernel.
+#[test]
+fn long_dot_products() {
+    let mut failures = Vec::new();
+    for (k, n) in [(15_360, 9), (15_361, 33), (65_537, 40), (70_001, 3), (200_000, 8)] {
+        let conv = Conv::dense(3, k, n);
+        failures.extend(Case::new(conv, k as u64).failures(0..3));
+        for sign in [1, -1] {
+            let (x, w) = (vec![1; 3 * k], vec![sign; n * k]);
+            let case = Case::of(conv, &x, &w, &mut Rng(1));
+            assert_eq!(case.dots[0], sign * k as i32);
+            failures.extend(case.failures(0..3));
+        }
+    }
+    assert_all(failures);
+}
+
+/// Several panels of several taps, and of parts of a tap, with padding in between.
+#[test]
+fn long_windows() {
+    let mut failures = Vec::new();
+    for (c_in, kernel) in [(2000, [3, 3]), (2111, [2, 4]), (16_000, [1, 2])] {
+        for padding in [Padding::Zero, Padding::One] {
+            let conv = Conv { pads: [1, 1, 0, 1], padding, ..Conv::new([1, 3, 3, c_in], 34, kernel) };
+            failures.extend(Case::new(conv, c_in as u64).failures(0..conv.rows()));
+        }
+    }
+    assert_all(failures);
+}
+
+/// Every pair of rows of up to 6 bits.
+#[test]
+fn exhaustive_small_k() {
+    let mut failures = Vec::new();
+    for k in 1..=6usize {
+        let all: Vec<i32> =
+            (0..1usize << k).flat_map(|row| (0..k).map(move |i| if row >> i & 1 == 1 { 1 } else { -1 })).collect();
+        let conv = Conv::dense(1 << k, k, 1 << k);
+        failures.extend(Case::of(conv, &all, &all, &mut Rng(k as u64)).failures(0..1 << k));
+    }
+    assert_all(failures);
+}
+
+/// The largest and smallest counts that the sums in bytes of a kernel can meet.
+#[test]
+fn all_bits_equal_or_different() {
+    let mut failures = Vec::new();
+    for k in (8..600).step_by(37).chain([240, 241, 248, 480, 1920, 15_360]) {
+        for sign in [1, -1] {
+            let (x, w) = (vec![1; 4 * k], vec![sign; 64 * k]);
+            failures.extend(Case::of(Conv::dense(4, k, 64), &x, &w, &mut Rng(k as u64)).failures(0..4));
+        }
+    }
+    assert_all(failures);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_geometry(conv in convs(), seed: u64, split in 0.0..1.0f64) {
+        let case = Case::new(conv, seed);
+        let middle = (conv.rows() as f64 * split) as usize;
+        let mut failures = case.failures(0..middle);
+        failures.extend(case.failures(middle..conv.rows()));
+        prop_assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+}
+
+#[test]
+fn empty_batch_and_empty_range() {
+    assert_all(Case::new(Conv::dense(0, 70, 40), 1).failures(0..0));
+    assert_all(Case::new(Conv::dense(4, 70, 40), 1).failures(2..2));
+}
+
+mod refused {
+    use super::*;
+
+    fn dense() -> (Conv, Vec<u64>, Vec<u64>) {
+        let case = Case::new(Conv::dense(2, 70, 40), 7);
+        (case.conv, case.acts, case.rows)
+    }
+
+    fn packed(isa: Isa) -> Vec<u64> {
+        let (conv, _, rows) = dense();
+        let mut storage = vec![0; weights::packed_len(isa, &conv)];
+        weights::pack(isa, &conv, &rows, &mut storage);
+        storage
+    }
+
+    #[test]
+    #[should_panic(expected = "weights packed for reference given to portable")]
+    fn weights_of_another_isa() {
+        let (conv, acts, _) = dense();
+        let (reference, portable) = (Isa::by_name("reference").unwrap(), Isa::by_name("portable").unwrap());
+        let storage = packed(reference);
+        let weights = PackedWeights::new(reference, &conv, &storage);
+        conv::dots(portable, &conv, &acts, &weights, 0..2, &mut [0; 80]);
+    }
+
+    #[test]
+    #[should_panic(expected = "given to")]
+    fn weights_of_another_geometry() {
+        let (conv, acts, _) = dense();
+        let storage = packed(Isa::best());
+        let weights = PackedWeights::new(Isa::best(), &conv, &storage);
+        let other = Conv { c_out: 39, ..conv };
+        conv::dots(Isa::best(), &other, &acts, &weights, 0..2, &mut [0; 78]);
+    }
+
+    #[test]
+    #[should_panic(expected = "packed words")]
+    fn weights_of_another_length() {
+        let storage = packed(Isa::best());
+        PackedWeights::new(Isa::best(), &dense().0, &storage[1..]);
+    }
+
+    #[test]
+    #[should_panic(expected = "activation words")]
+    fn activations_of_another_length() {
+        let (conv, acts, _) = dense();
+        let storage = packed(Isa::best());
+        let weights = PackedWeights::new(Isa::best(), &conv, &storage);
+        conv::dots(Isa::best(), &conv, &acts[1..], &weights, 0..2, &mut [0; 80]);
+    }
+
+    #[test]
+    #[should_panic(expected = "dot products")]
+    fn output_of_another_length() {
+        let (conv, acts, _) = dense();
+        let storage = packed(Isa::best());
+        let weights = PackedWeights::new(Isa::best(), &conv, &storage);
+        conv::dots(Isa::best(), &conv, &acts, &weights, 0..2, &mut [0; 79]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows 1..3 of 2")]
+    fn rows_outside() {
+        let (conv, acts, _) = dense();
+        let storage = packed(Isa::best());
+        let weights = PackedWeights::new(Isa::best(), &conv, &storage);
+        conv::dots(Isa::best(), &conv, &acts, &weights, 1..3, &mut [0; 80]);
+    }
+
+    #[test]
+    #[should_panic(expected = "thresholds for 40 channels")]
+    fn thresholds_of_another_length() {
+        let (conv, acts, _) = dense();
+        let storage = packed(Isa::best());
+        let weights = PackedWeights::new(Isa::best(), &conv, &storage);
+        let thresholds = Thresholds { t: &[0; 39], flip: &[0] };
+        conv::bits(Isa::best(), &conv, &acts, &weights, &thresholds, 0..2, &mut [0; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the groups do not divide the channels")]
+    fn invalid_geometry() {
+        weights::packed_len(Isa::best(), &Conv { groups: 3, ..dense().0 });
+    }
+}
