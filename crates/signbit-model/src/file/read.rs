@@ -1,0 +1,170 @@
+//! Reading a model, from bytes that may be anything.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::header::{self, CHECKSUM_AT, Description, Entry, Header, PREFIX};
+use super::write::{checksum, describe};
+use super::{FORMAT_VERSION, MAX_HEADER};
+use crate::error::{FileError, ModelError};
+use crate::tensor::rows_and_bits;
+use crate::types::checked_product;
+use crate::{Model, Tensor, words};
+
+/// Reads a model's file.
+///
+/// # Errors
+/// [`FileError::Io`], and as [`from_bytes`].
+pub fn load(path: impl AsRef<Path>) -> Result<Model, ModelError> {
+    let path = path.as_ref();
+    let bytes = fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
+    from_bytes(&bytes)
+}
+
+/// Reads a model from the bytes of its file.
+///
+/// # Errors
+/// [`ModelError::File`] for anything wrong with the file, else what [`Model::validate`] finds.
+pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
+    let (header, body) = split(bytes)?;
+    check_checksum(&header, bytes)?;
+    read_model(&header, body)
+}
+
+/// As [`from_bytes`], but does not compare the checksum: for fuzzing, and for looking into a damaged file.
+///
+/// # Errors
+/// As [`from_bytes`].
+pub fn from_bytes_unverified(bytes: &[u8]) -> Result<Model, ModelError> {
+    let (header, body) = split(bytes)?;
+    read_model(&header, body)
+}
+
+/// The header of a file of this format and version, and the bytes behind it.
+fn split(bytes: &[u8]) -> Result<(Header, &[u8]), FileError> {
+    let truncated = |expected| FileError::Truncated { expected, found: bytes.len() };
+    let (length, rest) = bytes.split_first_chunk::<8>().ok_or(truncated(8))?;
+    let length = u64::from_le_bytes(*length);
+    if length > MAX_HEADER as u64 {
+        return Err(FileError::HeaderTooLarge { found: length, allowed: MAX_HEADER });
+    }
+    let (json, body) = rest.split_at_checked(length as usize).ok_or(truncated(8 + length))?;
+    let header: Header = serde_json::from_slice(json).map_err(|e| FileError::Header(e.to_string()))?;
+    match header.metadata.get(header::FORMAT) {
+        None => Err(FileError::NotSignbit),
+        Some(version) if version != FORMAT_VERSION => {
+            Err(FileError::Version { found: version.chars().take(40).collect(), supported: FORMAT_VERSION })
+        }
+        Some(_) if json.starts_with(PREFIX) && header.metadata.len() == 3 => Ok((header, body)),
+        Some(_) => Err(FileError::Metadata),
+    }
+}
+
+fn check_checksum(header: &Header, bytes: &[u8]) -> Result<(), FileError> {
+    let stored = header.metadata.get(header::CHECKSUM).ok_or(FileError::Metadata)?;
+    let computed = checksum(bytes);
+    // The digits at the fixed place and not only the string: another spelling may not hide there.
+    if *stored == computed && bytes.get(CHECKSUM_AT) == Some(computed.as_bytes()) {
+        return Ok(());
+    }
+    Err(FileError::Checksum { stored: stored.chars().take(40).collect(), computed })
+}
+
+fn read_model(header: &Header, body: &[u8]) -> Result<Model, ModelError> {
+    let json = header.metadata.get(header::MODEL).ok_or(FileError::Metadata)?;
+    let graph_error = |e: serde_json::Error| FileError::Graph(e.to_string());
+    let description: Description<'_> = serde_json::from_str(json).map_err(graph_error)?;
+    let model = Model {
+        tensors: read_tensors(header, body, &description.bits)?,
+        graph: description.graph.into_owned(),
+        preprocessing: description.preprocessing.map(std::borrow::Cow::into_owned),
+        classes: description.classes.into_owned(),
+        notes: description.notes.into_owned(),
+    };
+    model.validate()?;
+    // Fields that the types above skip would be lost on the next save.
+    let found: serde_json::Value = serde_json::from_str(json).map_err(graph_error)?;
+    let written = serde_json::to_value(describe(&model)).map_err(graph_error)?;
+    if found != written {
+        return Err(FileError::NotCanonical.into());
+    }
+    Ok(model)
+}
+
+fn read_tensors(
+    header: &Header,
+    body: &[u8],
+    bit_shapes: &BTreeMap<String, Vec<usize>>,
+) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    let mut entries: Vec<&(String, Entry)> = header.entries.iter().collect();
+    entries.sort_by_key(|(_, entry)| entry.data_offsets);
+    let mut tensors = BTreeMap::new();
+    let mut start = 0;
+    for (name, entry) in entries {
+        let [begin, end] = entry.data_offsets;
+        if begin != start || end < begin {
+            return Err(FileError::Offsets { tensor: name.clone() }.into());
+        }
+        let found = body.len();
+        let data = body.get(begin..end).ok_or(FileError::BodyLength { expected: end, found })?;
+        tensors.insert(name.clone(), read_tensor(name, entry, data, bit_shapes.get(name))?);
+        start = end;
+    }
+    if start != body.len() {
+        return Err(FileError::BodyLength { expected: start, found: body.len() }.into());
+    }
+    if let Some(name) = bit_shapes.keys().find(|&name| !tensors.contains_key(name)) {
+        return Err(FileError::BitShape { tensor: name.clone() }.into());
+    }
+    Ok(tensors)
+}
+
+fn read_tensor(name: &str, entry: &Entry, data: &[u8], bit_shape: Option<&Vec<usize>>) -> Result<Tensor, ModelError> {
+    let tensor = || name.to_owned();
+    let bit_shape_error = || FileError::BitShape { tensor: tensor() };
+    let size = match entry.dtype.as_str() {
+        "F32" | "I32" => 4,
+        "U8" => 1,
+        other => {
+            let dtype = other.chars().take(40).collect();
+            return Err(FileError::TensorDType { tensor: tensor(), dtype }.into());
+        }
+    };
+    let elements = checked_product(&entry.shape);
+    if elements.and_then(|n| n.checked_mul(size)) != Some(data.len()) {
+        return Err(FileError::Offsets { tensor: tensor() }.into());
+    }
+    if (entry.dtype == "U8") != bit_shape.is_some() {
+        return Err(bit_shape_error().into());
+    }
+    let shape = entry.shape.clone();
+    let numbers = data.as_chunks::<4>().0.iter();
+    let read = match (entry.dtype.as_str(), bit_shape) {
+        (_, Some(logical)) => {
+            let unnamed = |source| ModelError::Tensor { tensor: tensor(), source };
+            let (rows, bits) = rows_and_bits(logical).map_err(unnamed)?;
+            if shape != [rows, bits.div_ceil(8)] {
+                return Err(bit_shape_error().into());
+            }
+            Tensor::Bits { shape: logical.clone(), rows: read_rows(data, bits) }
+        }
+        ("F32", None) => Tensor::F32 { shape, data: numbers.map(|b| f32::from_le_bytes(*b)).collect() },
+        (_, None) => Tensor::I32 { shape, data: numbers.map(|b| i32::from_le_bytes(*b)).collect() },
+    };
+    Ok(read)
+}
+
+/// Rows of `ceil(bits / 8)` bytes as rows of words.
+fn read_rows(data: &[u8], bits: usize) -> Vec<u64> {
+    let row_bytes = bits.div_ceil(8);
+    let mut rows = Vec::with_capacity(data.len() / row_bytes * words(bits));
+    for row in data.chunks_exact(row_bytes) {
+        rows.extend(row.chunks(8).map(|bytes| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(word)
+        }));
+    }
+    rows
+}

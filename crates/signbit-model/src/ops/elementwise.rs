@@ -1,0 +1,60 @@
+//! Shape rules of the elementwise operators.
+
+use super::check::{self, Tensors};
+use crate::error::NodeError;
+use crate::{DType, ValueType};
+
+pub(super) fn unary(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
+    let shape = check::one_of(inputs, &[DType::F32])?;
+    Ok(ValueType { shape, dtype: DType::F32 })
+}
+
+/// An F32 operand with tensors of one real number per channel.
+pub(super) fn per_channel(inputs: &[ValueType], tensors: Tensors<'_>, names: &[&str]) -> Result<ValueType, NodeError> {
+    let out = unary(inputs)?;
+    for name in names {
+        tensors.per_channel(name, DType::F32, out.shape.c)?;
+    }
+    Ok(out)
+}
+
+pub(super) fn mul_add(
+    inputs: &[ValueType],
+    tensors: Tensors<'_>,
+    mul: &str,
+    add: &str,
+) -> Result<ValueType, NodeError> {
+    let shape = check::one_of(inputs, &[DType::F32, DType::I32])?;
+    tensors.per_channel(mul, DType::F32, shape.c)?;
+    tensors.per_channel(add, DType::F32, shape.c)?;
+    Ok(ValueType { shape, dtype: DType::F32 })
+}
+
+pub(super) fn clip(inputs: &[ValueType], min: f32, max: f32) -> Result<ValueType, NodeError> {
+    if !(min.is_finite() && max.is_finite() && min <= max) {
+        return Err(NodeError::ClipBounds { min, max });
+    }
+    unary(inputs)
+}
+
+pub(super) fn add(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
+    let (a, b) = check::two(inputs)?;
+    check::dtype(0, a.dtype, &[DType::F32])?;
+    check::dtype(1, b.dtype, &[DType::F32])?;
+    if a.shape != b.shape {
+        return Err(NodeError::InputShape { input: 1, expected: a.shape.to_string(), found: b.shape });
+    }
+    Ok(a)
+}
+
+pub(super) fn mul(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
+    let (x, k) = check::two(inputs)?;
+    check::dtype(0, x.dtype, &[DType::F32, DType::I32])?;
+    check::dtype(1, k.dtype, &[DType::F32])?;
+    let (h, w) = (x.shape.h, x.shape.w);
+    if (k.shape.h, k.shape.w) != (h, w) || (k.shape.c != x.shape.c && k.shape.c != 1) {
+        let expected = format!("{} or {h}x{w}x1", x.shape);
+        return Err(NodeError::InputShape { input: 1, expected, found: k.shape });
+    }
+    Ok(ValueType { shape: x.shape, dtype: DType::F32 })
+}

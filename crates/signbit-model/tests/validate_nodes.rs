@@ -1,0 +1,279 @@
+//! One test per way in which a node can be wrong.
+
+mod common;
+
+use common::{integers, ones, reals, small};
+use signbit_model::{
+    DType, Geometry, GeometryError, Model, ModelBuilder, ModelError, NodeError, Op, Padding, Shape, Tensor, ValueId,
+    ValueType,
+};
+
+type Named = (&'static str, Tensor);
+
+/// The error of one node on inputs of the given types: F32 as it is, Bits by a sign before it, I32 by a
+/// binary convolution with as many outputs.
+fn node_error(inputs: &[ValueType], op: Op, tensors: Vec<Named>) -> NodeError {
+    match try_node(inputs, op, tensors) {
+        Err(ModelError::Node { node, source }) => {
+            assert_eq!(node, "tested");
+            source
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn try_node(inputs: &[ValueType], op: Op, tensors: Vec<Named>) -> Result<Model, ModelError> {
+    let mut b = ModelBuilder::new(inputs.first().map_or(Shape::vector(1), |ty| ty.shape));
+    for (name, tensor) in tensors {
+        b.tensor(name, tensor);
+    }
+    let mut operands = Vec::new();
+    for (i, ty) in inputs.iter().enumerate() {
+        let mut x = b.input();
+        if ty.shape != inputs[0].shape {
+            x = b.node(format!("shape{i}"), Op::GlobalAvgPool, &[x]);
+            assert_eq!(ty.shape, Shape::vector(inputs[0].shape.c), "this helper can only pool");
+        }
+        if ty.dtype != DType::F32 {
+            x = b.node(format!("sign{i}"), Op::Sign, &[x]);
+        }
+        if ty.dtype == DType::I32 {
+            let (weight, geometry) = (format!("i{i}"), unit());
+            b.tensor(&weight, ones(&[ty.shape.c, 1, 1, ty.shape.c]));
+            let op = Op::BinaryConv2d { weight, geometry, groups: 1, padding: Padding::Zero };
+            x = b.node(format!("conv{i}"), op, &[x]);
+        }
+        operands.push(x);
+    }
+    let y = b.node("tested", op, &operands);
+    b.finish(y)
+}
+
+fn unit() -> Geometry {
+    Geometry::valid([1, 1], [1, 1], [1, 1])
+}
+
+fn f32s(h: usize, w: usize, c: usize) -> ValueType {
+    ValueType::new(Shape::new(h, w, c), DType::F32)
+}
+
+fn i32s(c: usize) -> ValueType {
+    ValueType::new(Shape::vector(c), DType::I32)
+}
+
+fn bits(c: usize) -> ValueType {
+    ValueType::new(Shape::vector(c), DType::Bits)
+}
+
+fn dense(weight: &str) -> Op {
+    Op::Dense { weight: weight.into(), bias: None }
+}
+
+fn conv(groups: usize) -> Op {
+    Op::Conv2d { weight: "w".into(), bias: None, geometry: unit(), groups }
+}
+
+#[test]
+fn input_count() {
+    let wrong = |expected, found| NodeError::InputCount { expected, found };
+    let x = f32s(1, 1, 2);
+    let mut failed = Vec::new();
+    let rows = [
+        (vec![], Op::Relu, wrong("1", 0)),
+        (vec![x, x], Op::Sign, wrong("1", 2)),
+        (vec![x], Op::Add, wrong("2", 1)),
+        (vec![x, x, x], Op::Mul, wrong("2", 3)),
+        (vec![], Op::Concat, wrong("at least 2", 0)),
+        (vec![x], Op::Concat, wrong("at least 2", 1)),
+        (vec![x, x], Op::Flatten, wrong("1", 2)),
+    ];
+    for (inputs, op, expected) in rows {
+        let found = node_error(&inputs, op.clone(), vec![]);
+        if found != expected {
+            failed.push((op, found));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn not_topological() {
+    for value in [1, 2, 7, u32::MAX] {
+        let mut model = small();
+        model.graph.nodes[0].inputs = vec![ValueId(value)];
+        let result = model.validate();
+        let expected = NodeError::NotTopological { value };
+        assert!(matches!(&result, Err(ModelError::Node { source, .. }) if *source == expected), "{value}: {result:?}");
+    }
+}
+
+#[test]
+fn input_dtype() {
+    let name = || "w".to_owned();
+    let geometry = unit();
+    let wrong = |expected, found| NodeError::InputDType { input: 0, expected, found };
+    let x = f32s(1, 1, 2);
+    let one = vec![("w", ones(&[1, 1, 1, 2]))];
+    let binary = Op::BinaryConv2d { weight: name(), geometry, groups: 1, padding: Padding::Zero };
+    let threshold = Op::Threshold { threshold: name(), flip: name() };
+    let rows = [
+        (x, binary, wrong("bits", DType::F32)),
+        (x, Op::BinaryDense { weight: name() }, wrong("bits", DType::F32)),
+        (x, threshold, wrong("i32", DType::F32)),
+        (x, Op::Unpack, wrong("bits", DType::F32)),
+        (bits(2), conv(1), wrong("f32", DType::Bits)),
+        (i32s(2), dense("w"), wrong("f32", DType::I32)),
+        (bits(2), Op::Sign, wrong("f32 or i32", DType::Bits)),
+        (bits(2), Op::MulAdd { mul: name(), add: name() }, wrong("f32 or i32", DType::Bits)),
+        (i32s(2), Op::RSign { shift: name() }, wrong("f32", DType::I32)),
+        (bits(2), Op::AvgPool2d { geometry, count_include_pad: true }, wrong("f32", DType::Bits)),
+        (i32s(2), Op::GlobalAvgPool, wrong("f32", DType::I32)),
+        (bits(2), Op::Relu, wrong("f32", DType::Bits)),
+        (i32s(2), Op::PRelu { slope: name() }, wrong("f32", DType::I32)),
+        (i32s(2), Op::Clip { min: 0.0, max: 1.0 }, wrong("f32", DType::I32)),
+        (i32s(2), Op::Softmax, wrong("f32", DType::I32)),
+        (bits(2), Op::ActivationScale { geometry }, wrong("f32", DType::Bits)),
+    ];
+    let mut failed = Vec::new();
+    for (input, op, expected) in rows {
+        let found = node_error(&[input], op.clone(), one.clone());
+        if found != expected {
+            failed.push((op, found));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn input_dtype_of_the_second_operand() {
+    let wrong = |expected, found| NodeError::InputDType { input: 1, expected, found };
+    let x = f32s(1, 1, 2);
+    assert_eq!(node_error(&[x, i32s(2)], Op::Add, vec![]), wrong("f32", DType::I32));
+    assert_eq!(node_error(&[x, i32s(2)], Op::Mul, vec![]), wrong("f32", DType::I32));
+    assert_eq!(node_error(&[x, bits(2)], Op::Concat, vec![]), wrong("f32", DType::Bits));
+    assert_eq!(node_error(&[bits(2), i32s(2)], Op::Concat, vec![]), wrong("bits", DType::I32));
+}
+
+#[test]
+fn input_shape() {
+    let picture = f32s(2, 2, 3);
+    let shape = |error| match error {
+        NodeError::InputShape { input, found, .. } => (input, found),
+        other => panic!("{other:?}"),
+    };
+    let error = node_error(&[picture], dense("w"), vec![("w", reals(&[1, 12]))]);
+    assert_eq!(shape(error), (0, picture.shape));
+    for op in [Op::Add, Op::Mul, Op::Concat] {
+        let error = node_error(&[picture, f32s(1, 1, 3)], op, vec![]);
+        assert_eq!(shape(error), (1, Shape::vector(3)));
+    }
+}
+
+#[test]
+fn missing_tensor() {
+    let error = node_error(&[f32s(1, 1, 2)], dense("w"), vec![]);
+    assert_eq!(error, NodeError::MissingTensor { tensor: "w".into() });
+    let op = Op::Dense { weight: "w".into(), bias: Some("b".into()) };
+    let error = node_error(&[f32s(1, 1, 2)], op, vec![("w", reals(&[3, 2]))]);
+    assert_eq!(error, NodeError::MissingTensor { tensor: "b".into() });
+}
+
+#[test]
+fn tensor_dtype() {
+    let wrong = |tensor: &str, expected, found| NodeError::TensorDType { tensor: tensor.into(), expected, found };
+    let x = f32s(1, 1, 2);
+    let error = node_error(&[x], dense("w"), vec![("w", integers(&[3, 2]))]);
+    assert_eq!(error, wrong("w", "f32 or bits", DType::I32));
+    let op = Op::BinaryDense { weight: "w".into() };
+    let error = node_error(&[bits(2)], op, vec![("w", reals(&[3, 2]))]);
+    assert_eq!(error, wrong("w", "bits", DType::F32));
+    let op = Op::PRelu { slope: "s".into() };
+    assert_eq!(node_error(&[x], op, vec![("s", integers(&[2]))]), wrong("s", "f32", DType::I32));
+    let op = || Op::Threshold { threshold: "t".into(), flip: "f".into() };
+    let tensors = vec![("t", reals(&[2])), ("f", ones(&[1, 2]))];
+    assert_eq!(node_error(&[i32s(2)], op(), tensors), wrong("t", "i32", DType::F32));
+    let tensors = vec![("t", integers(&[2])), ("f", integers(&[1, 2]))];
+    assert_eq!(node_error(&[i32s(2)], op(), tensors), wrong("f", "bits", DType::I32));
+}
+
+#[test]
+fn tensor_shape() {
+    let x = f32s(1, 1, 4);
+    let name = || "w".to_owned();
+    let bias = Op::Dense { weight: "v".into(), bias: Some("w".into()) };
+    let rows: Vec<(ValueType, Op, Tensor)> = vec![
+        (x, dense("w"), reals(&[3, 5])),
+        (x, dense("w"), reals(&[3, 4, 1])),
+        (x, dense("w"), reals(&[4])),
+        (x, bias, reals(&[4])),
+        (x, conv(1), reals(&[2, 1, 1, 3])),
+        (x, conv(1), reals(&[2, 1, 2, 4])),
+        (x, conv(2), reals(&[2, 1, 1, 4])),
+        (x, conv(1), reals(&[2, 4])),
+        (bits(4), Op::BinaryDense { weight: name() }, ones(&[3, 5])),
+        (x, Op::PRelu { slope: name() }, reals(&[5])),
+        (x, Op::PRelu { slope: name() }, reals(&[1, 4])),
+        (x, Op::RSign { shift: name() }, reals(&[3])),
+        (i32s(4), Op::Threshold { threshold: "t".into(), flip: name() }, ones(&[4, 1])),
+        (i32s(4), Op::Threshold { threshold: name(), flip: "f".into() }, integers(&[1])),
+        (x, Op::MulAdd { mul: "m".into(), add: name() }, reals(&[1])),
+    ];
+    let mut failed = Vec::new();
+    for (input, op, tensor) in rows {
+        let found = tensor.shape().to_vec();
+        let others = [("v", reals(&[3, 4])), ("t", integers(&[4])), ("f", ones(&[1, 4])), ("m", reals(&[4]))];
+        let mut tensors = vec![("w", tensor)];
+        tensors.extend(others.into_iter().filter(|(name, _)| op.tensors().contains(name)));
+        match node_error(&[input], op.clone(), tensors) {
+            NodeError::TensorShape { tensor, found: shape, .. } if tensor == "w" && shape == found => {}
+            other => failed.push((op, other)),
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[test]
+fn groups() {
+    let x = f32s(1, 1, 6);
+    for (groups, c_out) in [(0, 6), (4, 8), (3, 4), (usize::MAX, 6)] {
+        let error = node_error(&[x], conv(groups), vec![("w", reals(&[c_out, 1, 1, 2]))]);
+        assert_eq!(error, NodeError::Groups { groups, c_in: 6, c_out });
+    }
+    assert!(try_node(&[x], conv(3), vec![("w", reals(&[9, 1, 1, 2]))]).is_ok());
+}
+
+#[test]
+fn geometry() {
+    let pool = |geometry| node_error(&[f32s(2, 2, 1)], Op::MaxPool2d { geometry }, vec![]);
+    let too_large = Geometry::valid([3, 1], [1, 1], [1, 1]);
+    let expected = GeometryError::KernelTooLarge { kernel: 3, padded: 2 };
+    assert_eq!(pool(too_large), NodeError::Geometry(expected));
+    let empty = Geometry { pads: [1, 0, 0, 0], ..unit() };
+    assert_eq!(pool(empty), NodeError::Geometry(GeometryError::EmptyWindow));
+    let zero = Geometry::valid([1, 1], [0, 1], [1, 1]);
+    assert_eq!(pool(zero), NodeError::Geometry(GeometryError::Zero));
+    let huge = Geometry::valid([1, usize::MAX], [1, 1], [1, usize::MAX]);
+    assert_eq!(pool(huge), NodeError::Geometry(GeometryError::TooLarge));
+}
+
+#[test]
+fn clip_bounds() {
+    for (min, max) in [(1.0, 0.0), (f32::NAN, 0.0), (0.0, f32::NAN), (f32::NEG_INFINITY, 0.0)] {
+        let error = node_error(&[f32s(1, 1, 1)], Op::Clip { min, max }, vec![]);
+        assert!(matches!(error, NodeError::ClipBounds { .. }), "{min} {max}: {error:?}");
+    }
+}
+
+#[test]
+fn output_too_large() {
+    let mut b = ModelBuilder::new(Shape::new(1 << 10, 1 << 10, 1 << 10));
+    let y = b.node("tested", Op::Concat, &[ValueId::INPUT, ValueId::INPUT]);
+    let error = b.finish(y).unwrap_err();
+    assert!(matches!(error, ModelError::Node { source: NodeError::OutputTooLarge, .. }), "{error:?}");
+}
+
+#[test]
+fn errors_name_the_node_and_the_tensor() {
+    let error = try_node(&[f32s(1, 1, 4)], dense("w"), vec![("w", reals(&[3, 5]))]).unwrap_err();
+    assert_eq!(error.to_string(), "node `tested`: tensor `w` has shape [3, 5], it must be [O, 4]");
+}
