@@ -1,0 +1,201 @@
+//! A training run on disk: one safetensors file with everything that is needed to go on, to pack and to verify.
+//!
+//! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat). The
+//! metadata key `signbit_checkpoint` holds a [`Header`] as JSON.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
+use signbit_model::{Preprocessing, Shape};
+
+use crate::network::Network;
+use crate::optim::Optimizer;
+use crate::params::ParamInfo;
+use crate::recipe::Recipe;
+use crate::zoo::{self, ZooError};
+
+/// The file's name inside of a run's folder.
+pub const FILE_NAME: &str = "checkpoint.safetensors";
+/// The folder of the real-valued twin inside of a run's folder.
+pub const TWIN_FOLDER: &str = "twin";
+/// Version of the layout that this crate writes.
+const FORMAT: u32 = 1;
+/// Key of the header in the file's metadata.
+const KEY: &str = "signbit_checkpoint";
+
+/// One epoch's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Mean loss over the training samples, while they were trained on.
+    pub loss: f64,
+    /// Share of training samples classified right, while they were trained on.
+    pub train_accuracy: f64,
+    /// Share of test samples classified right at the end of the epoch, in evaluation mode.
+    pub test_accuracy: f64,
+    /// Wall time of the epoch's training steps.
+    pub seconds: f64,
+}
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    format: u32,
+    /// What was trained.
+    pub recipe: Recipe,
+    /// Name or path of the data.
+    pub data: String,
+    /// Shape of the pictures.
+    pub input: Shape,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// From a picture to the network's input.
+    pub preprocessing: Preprocessing,
+    /// One record for each epoch done.
+    pub history: Vec<EpochRecord>,
+    /// Optimiser steps done.
+    pub steps: u64,
+}
+
+impl Header {
+    /// The header of a run that has not begun.
+    pub fn new(recipe: Recipe, data: String, input: Shape, classes: Vec<String>, preprocessing: Preprocessing) -> Self {
+        Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0 }
+    }
+}
+
+/// A checkpoint that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// There is none.
+    #[error("{} is not a training run: it has no {FILE_NAME}", .0.display())]
+    Missing(PathBuf),
+    /// The file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a checkpoint.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The network of the checkpoint's recipe cannot be built.
+    #[error("{}: {source}", path.display())]
+    Zoo {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ZooError,
+    },
+}
+
+/// Writes the checkpoint into folder `run`; the old one is replaced in one step.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn save(run: &Path, header: &Header, network: &Network, optimizer: &dyn Optimizer) -> Result<(), CheckpointError> {
+    let path = run.join(FILE_NAME);
+    let params = network.params();
+    let (steps, averages) = optimizer.state();
+    let header = Header { steps, ..header.clone() };
+    let of = |prefix: &str, infos: &[ParamInfo], numbers: &[f32]| -> Vec<(String, Vec<usize>, Vec<u8>)> {
+        let tensor =
+            |i: &ParamInfo| (format!("{prefix}.{}", i.name), i.shape.clone(), bytes(&numbers[i.range.clone()]));
+        infos.iter().map(tensor).collect()
+    };
+    let mut tensors = of("param", params.infos(), params.values());
+    tensors.extend(of("state", params.state_infos(), params.states()));
+    tensors.extend(averages.iter().map(|(name, a)| (format!("optimizer.{name}"), vec![a.len()], bytes(a))));
+    let format = |reason: String| CheckpointError::Format { path: path.clone(), reason };
+    let views = tensors
+        .iter()
+        .map(|(name, shape, data)| TensorView::new(Dtype::F32, shape.clone(), data).map(|v| (name.as_str(), v)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| format(e.to_string()))?;
+    let json = serde_json::to_string(&header).map_err(|e| format(e.to_string()))?;
+    let file = serialize(views, Some(HashMap::from([(KEY.to_string(), json)]))).map_err(|e| format(e.to_string()))?;
+    signbit_model::file::replace(&path, &file).map_err(|source| CheckpointError::Io { path, source })
+}
+
+/// A checkpoint read back: its header, the network with all its numbers, and the optimiser where it stopped.
+pub struct Loaded {
+    /// What the checkpoint says of itself.
+    pub header: Header,
+    /// The network.
+    pub network: Network,
+    /// The optimiser.
+    pub optimizer: Box<dyn Optimizer>,
+}
+
+/// Reads the checkpoint of folder `run`.
+///
+/// # Errors
+/// Where there is none, or it is not complete and consistent.
+pub fn load(run: &Path) -> Result<Loaded, CheckpointError> {
+    let path = run.join(FILE_NAME);
+    let file = std::fs::read(&path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => CheckpointError::Missing(run.into()),
+        _ => CheckpointError::Io { path: path.clone(), source },
+    })?;
+    parse(&path, &file)
+}
+
+fn parse(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
+    let format = |reason: String| CheckpointError::Format { path: path.into(), reason };
+    let damaged = |e: safetensors::SafeTensorError| format(format!("not a whole safetensors file: {e}"));
+    let (_, metadata) = SafeTensors::read_metadata(file).map_err(damaged)?;
+    let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
+    let json = json.ok_or_else(|| format("a safetensors file, but not a checkpoint of signbit".into()))?;
+    let header: Header = serde_json::from_str(json).map_err(|e| format(format!("the checkpoint's header: {e}")))?;
+    if header.format != FORMAT {
+        return Err(format(format!("checkpoint format {}; this version reads {FORMAT}", header.format)));
+    }
+    let tensors = SafeTensors::deserialize(file).map_err(damaged)?;
+    let mut network = zoo::build(&header.recipe, header.input, header.classes.len())
+        .map_err(|source| CheckpointError::Zoo { path: path.into(), source })?;
+    let numbers = |name: &str, len: usize| -> Result<Vec<f32>, CheckpointError> {
+        let view = tensors.tensor(name).map_err(|_| format(format!("the tensor {name} is missing")))?;
+        if view.dtype() != Dtype::F32 || view.data().len() != 4 * len {
+            return Err(format(format!("the tensor {name} does not have {len} f32 numbers")));
+        }
+        Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    };
+    let params = network.params_mut();
+    for info in params.infos().to_vec() {
+        let values = numbers(&format!("param.{}", info.name), info.range.len())?;
+        params.values_mut()[info.range].copy_from_slice(&values);
+    }
+    for info in params.state_infos().to_vec() {
+        let values = numbers(&format!("state.{}", info.name), info.range.len())?;
+        params.states_mut()[info.range].copy_from_slice(&values);
+    }
+    let total = params.values().len();
+    let mut optimizer = header.recipe.optimizer.build();
+    let names: Vec<&str> = optimizer.state().1.iter().map(|(name, _)| *name).collect();
+    let averages: Vec<(String, Vec<f32>)> = names
+        .into_iter()
+        .map(|name| Ok((name.to_string(), numbers(&format!("optimizer.{name}"), total)?)))
+        .collect::<Result<_, CheckpointError>>()?;
+    if !optimizer.restore(header.steps, &averages) {
+        return Err(format("the optimiser's averages do not fit".into()));
+    }
+    Ok(Loaded { header, network, optimizer })
+}
+
+fn bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+}

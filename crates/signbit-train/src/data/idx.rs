@@ -1,0 +1,168 @@
+//! The IDX format of MNIST: magic `00 00 08 rank`, one big-endian u32 per dimension, then bytes; plain or gzipped.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use signbit_model::Shape;
+
+use super::{DataError, DataSet, Pictures, numbered};
+
+/// Bytes with dimensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idx {
+    /// Outermost first.
+    pub dims: Vec<usize>,
+    /// As many as the product of the dimensions.
+    pub bytes: Vec<u8>,
+}
+
+/// Largest file that is taken in: a hundred times MNIST.
+const MAX_BYTES: u64 = 5 << 30;
+
+/// Reads an IDX file of bytes; gzip is recognised by its magic.
+///
+/// # Errors
+/// Where the file cannot be read or is not IDX.
+pub fn read_idx(path: &Path) -> Result<Idx, DataError> {
+    let io = |source| DataError::Io { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    parse(path, &bytes)
+}
+
+/// Parses an IDX file; `path` is for messages.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Idx, DataError> {
+    let wrong = |reason: String| DataError::Format { path: path.into(), reason };
+    let mut unpacked = Vec::new();
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+        let read = GzDecoder::new(bytes).take(MAX_BYTES).read_to_end(&mut unpacked);
+        read.map_err(|e| wrong(format!("the gzip stream is damaged: {e}")))?;
+        &unpacked
+    } else {
+        bytes
+    };
+    let rank = match bytes {
+        [0, 0, 8, rank @ 1..=4, ..] => usize::from(*rank),
+        [0, 0, 8, ..] => return Err(wrong("an IDX file has 1 to 4 dimensions".into())),
+        [0, 0, ..] => return Err(wrong("an IDX file of bytes was expected, this one has another type".into())),
+        _ => return Err(wrong("this is not an IDX file (they begin with 00 00 08)".into())),
+    };
+    let header = bytes.get(4..4 + 4 * rank).ok_or_else(|| wrong("the file ends inside its header".into()))?;
+    let dims: Vec<usize> =
+        header.chunks_exact(4).map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize).collect();
+    let data = &bytes[4 + 4 * rank..];
+    let total = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    if total != Some(data.len()) {
+        return Err(wrong(format!("the header announces {dims:?} bytes, {} follow", data.len())));
+    }
+    Ok(Idx { dims, bytes: data.to_vec() })
+}
+
+/// Pictures from an IDX file of rank 3 (grey) or 4 (`[n, h, w, c]`) and one of labels.
+pub(super) fn pictures(path: &Path, images: Idx, labels: Idx) -> Result<Pictures, DataError> {
+    let wrong = |reason: String| DataError::Format { path: path.into(), reason };
+    let (n, shape) = match images.dims[..] {
+        [n, h, w] => (n, Shape::new(h, w, 1)),
+        [n, h, w, c @ (1 | 3)] => (n, Shape::new(h, w, c)),
+        _ => return Err(wrong(format!("pictures need dimensions [n, height, width], not {:?}", images.dims))),
+    };
+    if labels.dims != [n] {
+        return Err(wrong(format!("{n} pictures, but labels of dimensions {:?}", labels.dims)));
+    }
+    if n == 0 || shape.elements() == 0 {
+        return Err(wrong("there are no pictures".into()));
+    }
+    Ok(Pictures { shape, pixels: images.bytes, labels: labels.bytes.into_iter().map(u32::from).collect() })
+}
+
+/// A folder with the four files of MNIST, plain or `.gz`.
+pub(super) fn load_folder(name: &str, folder: &Path, classes: Option<Vec<String>>) -> Result<DataSet, DataError> {
+    let train = load_pair(folder, "train")?;
+    let test = load_pair(folder, "t10k")?;
+    let wrong = |reason: String| DataError::Format { path: folder.into(), reason };
+    if train.shape != test.shape {
+        return Err(wrong(format!("training pictures are {}, test pictures {}", train.shape, test.shape)));
+    }
+    let used = train.labels.iter().chain(&test.labels).max().map_or(0, |m| m + 1);
+    let classes = classes.unwrap_or_else(|| numbered(used));
+    if (used as usize) > classes.len() {
+        return Err(wrong(format!("there is a label {}, but only {} classes", used - 1, classes.len())));
+    }
+    Ok(DataSet { name: name.into(), classes, train, test })
+}
+
+fn load_pair(folder: &Path, part: &str) -> Result<Pictures, DataError> {
+    let images = find(folder, &format!("{part}-images-idx3-ubyte"))?;
+    let labels = find(folder, &format!("{part}-labels-idx1-ubyte"))?;
+    pictures(&images, read_idx(&images)?, read_idx(&labels)?)
+}
+
+/// `folder/stem`, `folder/stem.gz`, or the names with a dot that some archives have.
+fn find(folder: &Path, stem: &str) -> Result<PathBuf, DataError> {
+    let dotted = stem.replace("-idx", ".idx");
+    let candidates = [stem.to_string(), format!("{stem}.gz"), dotted.clone(), format!("{dotted}.gz")];
+    candidates.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| DataError::Format {
+        path: folder.into(),
+        reason: format!("the folder has no {stem} (or {stem}.gz); an IDX data set has four such files"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(dims: &[u32], data: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, dims.len() as u8];
+        dims.iter().for_each(|d| bytes.extend(d.to_be_bytes()));
+        bytes.extend(data);
+        bytes
+    }
+
+    #[test]
+    fn plain_and_gzipped_files() {
+        let plain = file(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&plain).unwrap();
+        for bytes in [plain, encoder.finish().unwrap()] {
+            let idx = parse(Path::new("x"), &bytes).unwrap();
+            assert_eq!((idx.dims, idx.bytes), (vec![2, 3], vec![1, 2, 3, 4, 5, 6]));
+        }
+    }
+
+    #[test]
+    fn each_way_to_be_wrong_has_its_message() {
+        let mut truncated = file(&[2, 3], &[1, 2, 3]);
+        let cases = [
+            (b"P5 28 28".to_vec(), "not an IDX file"),
+            (vec![0, 0, 13, 1, 0, 0, 0, 0], "another type"),
+            (vec![0, 0, 8, 9], "1 to 4 dimensions"),
+            (vec![0, 0, 8, 2, 0, 0], "ends inside its header"),
+            (truncated.clone(), "3 follow"),
+            (file(&[u32::MAX, u32::MAX, u32::MAX], &[]), "0 follow"),
+            (vec![0x1f, 0x8b, 8, 0, 1, 2], "gzip stream is damaged"),
+        ];
+        truncated.clear();
+        for (bytes, expected) in cases {
+            let message = parse(Path::new("x"), &bytes).unwrap_err().to_string();
+            assert!(message.contains(expected), "{expected}: {message}");
+        }
+    }
+
+    #[test]
+    fn pictures_and_labels_must_fit() {
+        let images = |dims: &[usize]| Idx { dims: dims.into(), bytes: vec![0; dims.iter().product()] };
+        let cases = [
+            (images(&[2, 2]), 2, "need dimensions"),
+            (images(&[2, 2, 2]), 3, "labels of"),
+            (images(&[0, 2, 2]), 0, "no pictures"),
+        ];
+        for (pictures_of, labels, expected) in cases {
+            let message = pictures(Path::new("x"), pictures_of, images(&[labels])).unwrap_err().to_string();
+            assert!(message.contains(expected), "{expected}: {message}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Convolution with binary weights; the forward of binary activations runs on the packed kernels.
+
+use std::sync::Arc;
+
+use signbit_kernels::{Conv, Padding, bits};
+use signbit_model::{DType, Geometry, Op, Shape, ValueType};
+
+use super::binary_weights::{BinaryWeights, WeightScale};
+use super::im2row::{Dx, Im2Row};
+use super::real;
+use crate::network::{NetworkBuilder, NetworkError, Var};
+use crate::op::{Context, Mode, Needs, Operator, Pass};
+use crate::pack::{PackError, Packed, Packer};
+use crate::params::{Init, Role};
+use crate::quantizer::Quantizer;
+use crate::tensor::{Tensor, Value};
+
+/// y = alpha_o * (x (*) sign(W)), over bits or over real numbers. See [`BinaryConv2d::add`].
+#[derive(Debug)]
+pub struct BinaryConv2d {
+    conv: Conv,
+    weights: BinaryWeights,
+}
+
+impl BinaryConv2d {
+    /// Adds a binary convolution with `c_out` outputs to a network.
+    ///
+    /// # Errors
+    /// Where the geometry does not fit the input.
+    pub fn add(
+        builder: &mut NetworkBuilder,
+        name: &str,
+        x: Var,
+        c_out: usize,
+        geometry: Geometry,
+        groups: usize,
+        padding: Padding,
+        quantizer: Arc<dyn Quantizer>,
+        scale: WeightScale,
+    ) -> Result<Var, NetworkError> {
+        let conv = shape_of(builder.ty(x).shape, c_out, geometry, groups, padding);
+        let [kh, kw] = geometry.kernel;
+        let cg = conv.c_in / groups.max(1);
+        let init = Init::Glorot { fan_in: kh * kw * cg, fan_out: kh * kw * c_out / groups.max(1) };
+        let latent = builder.param(&format!("{name}.latent"), &[c_out, kh, kw, cg], Role::Latent, init);
+        let weights = BinaryWeights::new(latent, quantizer, scale);
+        builder.add(name, Box::new(Self { conv, weights }), &[x])
+    }
+
+    fn at(&self, n: usize) -> Conv {
+        Conv { n, ..self.conv }
+    }
+}
+
+/// The kernels' description of a convolution over one sample.
+pub(super) fn shape_of(x: Shape, c_out: usize, geometry: Geometry, groups: usize, padding: Padding) -> Conv {
+    let Geometry { kernel, stride, dilation, pads } = geometry;
+    Conv { n: 1, h: x.h, w: x.w, c_in: x.c, c_out, kernel, stride, dilation, pads, padding, groups }
+}
+
+/// The model's description of the kernels' convolution.
+pub(super) fn geometry_of(conv: &Conv) -> Geometry {
+    Geometry { kernel: conv.kernel, stride: conv.stride, dilation: conv.dilation, pads: conv.pads }
+}
+
+/// The output type of a convolution, or why there is none.
+pub(super) fn output_of(conv: &Conv) -> Result<ValueType, String> {
+    conv.validate().map_err(|e| e.to_string())?;
+    Ok(ValueType::new(Shape::new(conv.out_h(), conv.out_w(), conv.c_out), DType::F32))
+}
+
+impl Operator for BinaryConv2d {
+    fn kind(&self) -> &'static str {
+        "binary_conv2d"
+    }
+
+    fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        if inputs[0].dtype != DType::Bits && self.conv.padding == Padding::One {
+            return Err("padding with one needs a binary input; use zero padding".into());
+        }
+        output_of(&self.conv)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::INPUTS
+    }
+
+    fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
+        let conv = self.at(inputs[0].n());
+        let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
+        let mut out = cx.buffers.real(conv.n * shape.elements());
+        match inputs[0] {
+            Value::Bits(x) => {
+                self.weights.refresh_packed(cx, &conv);
+                self.weights.dots(cx, &conv, x, &mut out);
+            }
+            Value::Real(x) => {
+                self.weights.refresh(cx, &conv);
+                let signs = self.weights.signs(cx, &conv);
+                if cx.mode == Mode::Eval {
+                    real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
+                } else {
+                    let row = conv.w * conv.c_in;
+                    let load = |n: usize, y: usize, to: &mut [f32]| {
+                        to.copy_from_slice(&x.data[(n * conv.h + y) * row..][..row]);
+                    };
+                    Im2Row::new(conv, 0.0).forward(cx.gemm, cx.buffers, load, signs, &mut out);
+                }
+                self.weights.times_alpha(&mut out);
+            }
+        }
+        Value::Real(Tensor::new(conv.n, shape, out))
+    }
+
+    fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
+        let x = pass.input(0);
+        let conv = self.at(x.n());
+        let pad = if conv.padding == Padding::One { 1.0 } else { 0.0 };
+        let im2row = Im2Row::new(conv, pad);
+        let mut dx = pass.wanted[0].then(|| cx.buffers.real(conv.n * x.shape().elements()));
+        if dx.is_some() {
+            self.weights.signs(cx, &conv);
+        }
+        let (row, words, isa) = (conv.w * conv.c_in, conv.w * bits::words(conv.c_in), cx.isa);
+        let load = |n: usize, y: usize, to: &mut [f32]| {
+            let line = n * conv.h + y;
+            match x {
+                Value::Bits(x) => bits::unpack_signs(isa, &x.words[line * words..][..words], conv.c_in, to),
+                Value::Real(x) => to.copy_from_slice(&x.data[line * row..][..row]),
+            }
+        };
+        let to =
+            dx.as_deref_mut().map(|out| Dx { weights: self.weights.last_signs(), scale: self.weights.alpha(), out });
+        let dw = self.weights.grad(cx.params);
+        im2row.backward(cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
+        self.weights.finish_gradient(cx.params, conv.k());
+        let shape = x.shape();
+        cx.buffers.give(pass.grad.data);
+        vec![dx.map(|dx| Tensor::new(conv.n, shape, dx))]
+    }
+
+    fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
+        let conv = &self.conv;
+        let [kh, kw] = conv.kernel;
+        let (tensor, scale) = self.weights.to_model(packer.params(), vec![conv.c_out, kh, kw, conv.c_in / conv.groups]);
+        let weight = packer.tensor(format!("{name}.weight"), tensor);
+        let (geometry, groups) = (geometry_of(conv), conv.groups);
+        let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
+        let x = packer.settled(name, &inputs[0]);
+        let (op, dtype) = if x.ty.dtype == DType::Bits {
+            let padding = match conv.padding {
+                Padding::Zero => signbit_model::Padding::Zero,
+                Padding::One => signbit_model::Padding::One,
+            };
+            (Op::BinaryConv2d { weight, geometry, groups, padding }, DType::I32)
+        } else {
+            (Op::Conv2d { weight, bias: None, geometry, groups }, DType::F32)
+        };
+        let packed = packer.node(name, op, &[&x], ValueType::new(shape, dtype));
+        Ok(Packed { scale, bound: conv.k() as i32, ..packed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::gradcheck::Check;
+    use crate::quantizer::SteSign;
+
+    #[test]
+    fn gradients_by_finite_differences() {
+        let geometries = [
+            (Geometry::same(5, 4, [3, 3], [1, 1], [1, 1]), 1, Padding::Zero),
+            (Geometry::same(5, 4, [3, 3], [1, 1], [1, 1]), 1, Padding::One),
+            (Geometry { kernel: [3, 2], stride: [2, 1], dilation: [1, 2], pads: [1, 0, 2, 1] }, 1, Padding::One),
+            (Geometry::padded([3, 3], [2, 2], 1), 2, Padding::Zero),
+        ];
+        for (geometry, groups, padding) in geometries {
+            let build = |b: &mut NetworkBuilder, x| {
+                BinaryConv2d::add(b, "conv", x, 8, geometry, groups, padding, Arc::new(SteSign), WeightScale::None)
+            };
+            let mut check = Check::of_bits(3, Shape::new(5, 4, 6), build);
+            check.bits(1e-3);
+            let latents = 36..check.network.params().values().len();
+            check.signs(latents, 1e-3);
+            if padding == Padding::Zero {
+                let mut real = Check::new(3, Shape::new(5, 4, 6), build);
+                real.parameters(0..36, 0.05, 1e-3);
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Dense layer with binary weights; the forward of binary activations runs on the packed kernels.
+
+use std::sync::Arc;
+
+use signbit_kernels::{Conv, bits};
+use signbit_model::{DType, Op, Shape, ValueType};
+
+use super::binary_weights::{BinaryWeights, WeightScale};
+use super::real;
+use crate::gemm::{Mat, MatMut};
+use crate::network::{NetworkBuilder, NetworkError, Var};
+use crate::op::{Context, Mode, Needs, Operator, Pass};
+use crate::pack::{PackError, Packed, Packer};
+use crate::params::{Init, Role};
+use crate::quantizer::Quantizer;
+use crate::tensor::{Tensor, Value};
+
+/// y = alpha_o * (sign(W) x), over bits or over real numbers. See [`BinaryDense::add`].
+#[derive(Debug)]
+pub struct BinaryDense {
+    k: usize,
+    outputs: usize,
+    weights: BinaryWeights,
+}
+
+impl BinaryDense {
+    /// Adds a binary dense layer with `outputs` outputs to a network. The input must be a vector.
+    ///
+    /// # Errors
+    /// Where it is not; flatten it first.
+    pub fn add(
+        builder: &mut NetworkBuilder,
+        name: &str,
+        x: Var,
+        outputs: usize,
+        quantizer: Arc<dyn Quantizer>,
+        scale: WeightScale,
+    ) -> Result<Var, NetworkError> {
+        let k = builder.ty(x).shape.c;
+        let init = Init::Glorot { fan_in: k, fan_out: outputs };
+        let latent = builder.param(&format!("{name}.latent"), &[outputs, k], Role::Latent, init);
+        let weights = BinaryWeights::new(latent, quantizer, scale);
+        builder.add(name, Box::new(Self { k, outputs, weights }), &[x])
+    }
+
+    fn at(&self, n: usize) -> Conv {
+        Conv::dense(n, self.k, self.outputs)
+    }
+}
+
+/// The output type of a dense layer, or why there is none.
+pub(super) fn output_of(x: ValueType, outputs: usize) -> Result<ValueType, String> {
+    if !x.shape.is_vector() || x.shape.c == 0 || outputs == 0 {
+        return Err(format!("a dense layer needs a vector, this is {:?}; flatten it first", x.shape));
+    }
+    Ok(ValueType::new(Shape::vector(outputs), DType::F32))
+}
+
+impl Operator for BinaryDense {
+    fn kind(&self) -> &'static str {
+        "binary_dense"
+    }
+
+    fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        output_of(inputs[0], self.outputs)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::INPUTS
+    }
+
+    fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
+        let conv = self.at(inputs[0].n());
+        let mut out = cx.buffers.real(conv.n * self.outputs);
+        match inputs[0] {
+            Value::Bits(x) => {
+                self.weights.refresh_packed(cx, &conv);
+                self.weights.dots(cx, &conv, x, &mut out);
+            }
+            Value::Real(x) => {
+                self.weights.refresh(cx, &conv);
+                let signs = self.weights.signs(cx, &conv);
+                if cx.mode == Mode::Eval {
+                    real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
+                } else {
+                    cx.gemm.product(
+                        MatMut::new(&mut out, conv.n, self.outputs),
+                        Mat::new(&x.data, conv.n, self.k),
+                        Mat::new(signs, self.outputs, self.k).t(),
+                        false,
+                        rayon::current_num_threads(),
+                    );
+                }
+                self.weights.times_alpha(&mut out);
+            }
+        }
+        Value::Real(Tensor::new(conv.n, Shape::vector(self.outputs), out))
+    }
+
+    fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
+        let x = pass.input(0);
+        let (n, k, outputs, threads) = (x.n(), self.k, self.outputs, rayon::current_num_threads());
+        let mut dy = pass.grad.data;
+        let mut unpacked = cx.buffers.real(if matches!(x, Value::Bits(_)) { n * k } else { 0 });
+        let real_x = match x {
+            Value::Bits(x) => {
+                bits::unpack_signs(cx.isa, &x.words, k, &mut unpacked);
+                &unpacked
+            }
+            Value::Real(x) => &x.data,
+        };
+        cx.gemm.product(
+            MatMut::new(self.weights.grad(cx.params), outputs, k),
+            Mat::new(&dy, n, outputs).t(),
+            Mat::new(real_x, n, k),
+            false,
+            threads,
+        );
+        self.weights.finish_gradient(cx.params, k);
+        let dx = pass.wanted[0].then(|| {
+            self.weights.times_alpha(&mut dy);
+            let signs = self.weights.signs(cx, &self.at(n));
+            let mut dx = cx.buffers.real(n * k);
+            let (dy, signs) = (Mat::new(&dy, n, outputs), Mat::new(signs, outputs, k));
+            cx.gemm.product(MatMut::new(&mut dx, n, k), dy, signs, false, threads);
+            Tensor::new(n, x.shape(), dx)
+        });
+        cx.buffers.give(unpacked);
+        cx.buffers.give(dy);
+        vec![dx]
+    }
+
+    fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
+        let (tensor, scale) = self.weights.to_model(packer.params(), vec![self.outputs, self.k]);
+        let weight = packer.tensor(format!("{name}.weight"), tensor);
+        let x = packer.settled(name, &inputs[0]);
+        let (op, dtype) = if x.ty.dtype == DType::Bits {
+            (Op::BinaryDense { weight }, DType::I32)
+        } else {
+            (Op::Dense { weight, bias: None }, DType::F32)
+        };
+        let packed = packer.node(name, op, &[&x], ValueType::new(Shape::vector(self.outputs), dtype));
+        Ok(Packed { scale, bound: self.k as i32, ..packed })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::gradcheck::Check;
+    use crate::quantizer::{ApproxSign, SteSign};
+
+    fn check(scale: WeightScale, quantizer: Arc<dyn Quantizer>) -> Check {
+        Check::of_bits(4, Shape::vector(9), |b, x| BinaryDense::add(b, "dense", x, 5, quantizer, scale))
+    }
+
+    #[test]
+    fn gradients_by_finite_differences() {
+        let mut none = check(WeightScale::None, Arc::new(SteSign));
+        none.signs(81..126, 1e-3);
+        none.bits(1e-3);
+        check(WeightScale::Alpha, Arc::new(SteSign)).bits(1e-3);
+        Check::new(4, Shape::vector(9), |b, x| {
+            BinaryDense::add(b, "dense", x, 5, Arc::new(SteSign), WeightScale::Alpha)
+        })
+        .parameters(0..81, 0.05, 1e-3);
+    }
+
+    /// With a scale factor: alpha_o times the gradient without one, plus the slope through alpha alone, which is
+    /// what a finite difference sees that flips no sign.
+    #[test]
+    fn the_gradient_through_the_scale_factor() {
+        for (scale, quantizer) in [
+            (WeightScale::Alpha, Arc::new(SteSign) as Arc<dyn Quantizer>),
+            (WeightScale::Alpha, Arc::new(ApproxSign)),
+            (WeightScale::AbsOfMean, Arc::new(SteSign)),
+        ] {
+            let mut plain = check(WeightScale::None, quantizer.clone());
+            let mut scaled = check(scale, quantizer);
+            let latents = crate::ops::gradcheck::numbers(45, 11);
+            for c in [&mut plain, &mut scaled] {
+                c.network.params_mut().values_mut()[81..].copy_from_slice(&latents);
+            }
+            let (without, with) = (plain.gradients(), scaled.gradients());
+            let mut straight: Vec<f32> = with.clone();
+            for i in 81..126 {
+                let row = (i - 81) / 9;
+                straight[i] -= scale.factor(&latents[row * 9..][..9]) * without[i];
+            }
+            for i in 81..126 {
+                let slope = scaled.slope(i, 0.01);
+                assert!(
+                    (slope - f64::from(straight[i])).abs() < 2e-3,
+                    "{scale:?} {i}: {slope} against {}",
+                    straight[i]
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Real convolution: the first layer, transitions, and every layer of a real-valued twin. With as many groups as
+//! channels it is the depthwise convolution.
+
+use signbit_kernels::{Conv, Padding};
+use signbit_model::{DType, Geometry, Op, Shape, Tensor as ModelTensor, ValueType};
+
+use super::binary_conv2d::{geometry_of, output_of, shape_of};
+use super::im2row::{Dx, Im2Row};
+use super::real;
+use crate::network::{NetworkBuilder, NetworkError, Var};
+use crate::op::{Context, Mode, Needs, Operator, Pass};
+use crate::pack::{PackError, Packed, Packer};
+use crate::params::{Init, ParamId, Role};
+use crate::tensor::{Tensor, Value};
+
+/// y = x (*) W without bias (batch norm follows). See [`Conv2d::add`].
+#[derive(Debug)]
+pub struct Conv2d {
+    conv: Conv,
+    weight: ParamId,
+}
+
+impl Conv2d {
+    /// Adds a real convolution with `c_out` outputs to a network.
+    ///
+    /// # Errors
+    /// Where the geometry does not fit the input.
+    pub fn add(
+        builder: &mut NetworkBuilder,
+        name: &str,
+        x: Var,
+        c_out: usize,
+        geometry: Geometry,
+        groups: usize,
+    ) -> Result<Var, NetworkError> {
+        let conv = shape_of(builder.ty(x).shape, c_out, geometry, groups, Padding::Zero);
+        let [kh, kw] = geometry.kernel;
+        let cg = conv.c_in / groups.max(1);
+        let init = Init::Glorot { fan_in: kh * kw * cg, fan_out: kh * kw * c_out / groups.max(1) };
+        let weight = builder.param(&format!("{name}.weight"), &[c_out, kh, kw, cg], Role::Weight, init);
+        builder.add(name, Box::new(Self { conv, weight }), &[x])
+    }
+
+    fn at(&self, n: usize) -> Conv {
+        Conv { n, ..self.conv }
+    }
+}
+
+impl Operator for Conv2d {
+    fn kind(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        if inputs[0].dtype != DType::F32 {
+            return Err("a real convolution needs a real input, these are bits".into());
+        }
+        output_of(&self.conv)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::INPUTS
+    }
+
+    fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
+        let x = inputs[0].real();
+        let conv = self.at(x.n);
+        let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
+        let mut out = cx.buffers.real(conv.n * shape.elements());
+        if cx.mode == Mode::Eval {
+            let weights = cx.params.value(self.weight).to_vec();
+            real::fixed_order(cx, &conv, &x.data, &weights, None, &mut out);
+        } else {
+            let row = conv.w * conv.c_in;
+            let load =
+                |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(&x.data[(n * conv.h + y) * row..][..row]);
+            Im2Row::new(conv, 0.0).forward(cx.gemm, cx.buffers, load, cx.params.value(self.weight), &mut out);
+        }
+        Value::Real(Tensor::new(conv.n, shape, out))
+    }
+
+    fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
+        let x = pass.input(0).real();
+        let conv = self.at(x.n);
+        let mut dx = pass.wanted[0].then(|| cx.buffers.real(x.data.len()));
+        let row = conv.w * conv.c_in;
+        let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(&x.data[(n * conv.h + y) * row..][..row]);
+        let (weights, dw) = cx.params.value_and_grad(self.weight);
+        let to = dx.as_deref_mut().map(|out| Dx { weights, scale: None, out });
+        Im2Row::new(conv, 0.0).backward(cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
+        cx.buffers.give(pass.grad.data);
+        vec![dx.map(|dx| Tensor::new(x.n, x.shape, dx))]
+    }
+
+    fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
+        let conv = &self.conv;
+        let [kh, kw] = conv.kernel;
+        let shape = vec![conv.c_out, kh, kw, conv.c_in / conv.groups];
+        let tensor = ModelTensor::F32 { shape, data: packer.params().value(self.weight).to_vec() };
+        let weight = packer.tensor(format!("{name}.weight"), tensor);
+        let x = packer.settled(name, &inputs[0]);
+        let out = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
+        let op = Op::Conv2d { weight, bias: None, geometry: geometry_of(conv), groups: conv.groups };
+        Ok(packer.node(name, op, &[&x], ValueType::new(out, DType::F32)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::gradcheck::Check;
+
+    #[test]
+    fn gradients_by_finite_differences() {
+        let geometries = [
+            (Geometry::same(5, 4, [3, 3], [1, 1], [1, 1]), 1),
+            (Geometry { kernel: [3, 2], stride: [2, 1], dilation: [1, 2], pads: [1, 0, 2, 1] }, 1),
+            (Geometry::padded([3, 3], [2, 2], 1), 2),
+            (Geometry::padded([3, 3], [1, 1], 1), 4),
+        ];
+        for (geometry, groups) in geometries {
+            Check::new(3, Shape::new(5, 4, 4), |b, x| Conv2d::add(b, "conv", x, 8, geometry, groups)).all(0.05, 1e-3);
+        }
+    }
+}

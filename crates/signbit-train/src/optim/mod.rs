@@ -1,0 +1,152 @@
+//! Optimisers: one pass over the flat parameters that updates, clips the latent weights to [-1, 1] and counts
+//! the bits that flipped.
+
+mod adam;
+mod schedule;
+mod sgd;
+
+use std::fmt::Debug;
+
+use rayon::prelude::*;
+
+pub use adam::Adam;
+pub use schedule::{Decay, Schedule};
+pub use sgd::Sgd;
+
+use crate::params::{Params, Role};
+
+/// Updates parameters from their gradients.
+pub trait Optimizer: Debug + Send {
+    /// Its name in a recipe.
+    fn name(&self) -> &'static str;
+
+    /// One step at learning rate `lr`. Latent weights are clipped to [-1, 1].
+    fn step(&mut self, params: &mut Params, lr: f32);
+
+    /// Steps done, and the running averages in the layout of the flat parameters, for a checkpoint.
+    fn state(&self) -> (u64, Vec<(&'static str, &[f32])>);
+
+    /// Takes up what [`Optimizer::state`] gave. Averages that do not fit are refused with `false`.
+    fn restore(&mut self, steps: u64, averages: &[(String, Vec<f32>)]) -> bool;
+}
+
+/// Numbers per task of an update.
+const CHUNK: usize = 32 * 1024;
+
+/// A piece of the flat parameters with its gradient and the optimiser's running averages.
+struct Piece<'a, const N: usize> {
+    values: &'a mut [f32],
+    grads: &'a [f32],
+    averages: [&'a mut [f32]; N],
+    latent: bool,
+}
+
+/// Calls `update` on pieces of all parameters, in parallel. A piece never spans two tensors.
+fn each_piece<const N: usize>(
+    params: &mut Params,
+    averages: [&mut Vec<f32>; N],
+    update: impl Fn(Piece<'_, N>) + Send + Sync,
+) {
+    let (infos, mut values, mut grads) = params.for_update();
+    let total = values.len();
+    let mut averages = averages.map(|a| {
+        a.resize(total, 0.0);
+        a.as_mut_slice()
+    });
+    let mut pieces = Vec::new();
+    for info in infos {
+        let mut left = info.range.len();
+        while left > 0 {
+            let len = left.min(CHUNK);
+            left -= len;
+            let (head, tail) = values.split_at_mut(len);
+            values = tail;
+            let (head_grads, tail) = grads.split_at(len);
+            grads = tail;
+            let heads = averages.each_mut().map(|a| {
+                let (head, tail) = std::mem::take(a).split_at_mut(len);
+                *a = tail;
+                head
+            });
+            let latent = info.role == Role::Latent;
+            pieces.push(Piece { values: head, grads: head_grads, averages: heads, latent });
+        }
+    }
+    pieces.into_par_iter().for_each(update);
+}
+
+/// An averages list that fits `N` names, each of the same length.
+fn pick<const N: usize>(names: [&str; N], averages: &[(String, Vec<f32>)]) -> Option<[Vec<f32>; N]> {
+    let found = names.map(|name| averages.iter().find(|(n, _)| n == name).map(|(_, a)| a.clone()));
+    found.iter().all(Option::is_some).then(|| found.map(Option::unwrap_or_default))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::params::{Init, ParamId};
+
+    fn one(role: Role, value: f32, grad: f32) -> (Params, ParamId) {
+        let mut params = Params::default();
+        let id = params.add(&mut ChaCha8Rng::seed_from_u64(0), "w", &[1], role, Init::Constant(value));
+        params.grad_mut(id)[0] = grad;
+        (params, id)
+    }
+
+    /// The optimiser moves the latent weight, not the binary one: 0.05 - 0.1 * 3 = -0.25, and the bit flips.
+    /// Updating the binary value +1 would have given 0.7, and no flip.
+    #[test]
+    fn the_update_goes_to_the_latent_weight() {
+        let (mut params, id) = one(Role::Latent, 0.05, 3.0);
+        Sgd::new(0.0).step(&mut params, 0.1);
+        assert!((params.value(id)[0] - -0.25).abs() < 1e-6);
+        assert!(params.value(id)[0] < 0.0, "the bit flips");
+        let (mut params, id) = one(Role::Latent, 1.0, 3.0);
+        Sgd::new(0.0).step(&mut params, 0.1);
+        assert!((params.value(id)[0] - 0.7).abs() < 1e-6 && params.value(id)[0] >= 0.0);
+    }
+
+    #[test]
+    fn latent_weights_are_clipped_and_others_are_not() {
+        for (role, expected) in [(Role::Latent, -1.0), (Role::Weight, -29.5)] {
+            let (mut params, id) = one(role, 0.5, 3.0);
+            Sgd::new(0.0).step(&mut params, 10.0);
+            assert_eq!(params.value(id)[0], expected, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn adams_first_step_is_the_learning_rate() {
+        let (mut params, id) = one(Role::Weight, 1.0, 0.003);
+        Adam::default().step(&mut params, 0.01);
+        assert!((params.value(id)[0] - 0.99).abs() < 1e-5);
+    }
+
+    #[test]
+    fn momentum_adds_up() {
+        let (mut params, id) = one(Role::Weight, 0.0, 1.0);
+        let mut sgd = Sgd::new(0.5);
+        sgd.step(&mut params, 0.1);
+        sgd.step(&mut params, 0.1);
+        assert!((params.value(id)[0] - -0.25).abs() < 1e-6, "0.1 + 0.1 * 1.5");
+    }
+
+    #[test]
+    fn a_restored_optimiser_goes_on_as_the_first() {
+        let (mut first, _) = one(Role::Weight, 1.0, 0.3);
+        let mut adam = Adam::default();
+        adam.step(&mut first, 0.1);
+        let mut second = first.clone();
+        let (steps, averages) = adam.state();
+        let saved: Vec<_> = averages.iter().map(|(n, a)| (n.to_string(), a.to_vec())).collect();
+        let mut restored = Adam::default();
+        assert!(restored.restore(steps, &saved));
+        adam.step(&mut first, 0.1);
+        restored.step(&mut second, 0.1);
+        assert_eq!(first.values(), second.values());
+        assert!(!restored.restore(steps, &saved[..1]));
+    }
+}

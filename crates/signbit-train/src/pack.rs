@@ -1,0 +1,140 @@
+//! From a trained network to the one graph: what operators add when they are packed.
+
+use signbit_model::{DType, Model, ModelBuilder, ModelError, Op, Shape, Tensor, ValueId, ValueType};
+
+use crate::fold;
+use crate::params::Params;
+
+/// A network that cannot be packed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The operator has no packed form.
+    #[error("layer {layer}: the operator {kind} cannot be packed")]
+    Unsupported {
+        /// The layer's name.
+        layer: String,
+        /// The operator's name.
+        kind: &'static str,
+    },
+    /// A trained number is NaN or infinite.
+    #[error("layer {layer}: {what} of channel {channel} is {value}; the training has diverged")]
+    NotFinite {
+        /// The layer's name.
+        layer: String,
+        /// Which of its numbers.
+        what: &'static str,
+        /// Output channel.
+        channel: usize,
+        /// The number.
+        value: f32,
+    },
+    /// The network has no layer.
+    #[error("the network has no layer")]
+    Empty,
+    /// The graph did not validate.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// A value of the packed graph, seen by the operator that reads it.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// The value.
+    pub id: ValueId,
+    /// Its type.
+    pub ty: ValueType,
+    /// A factor per channel, not negative, that the trained network has already applied and the graph has not.
+    /// A threshold takes it in, and max pooling lets it pass (a factor that is not negative keeps the order);
+    /// every other operator asks for [`Packer::settled`].
+    pub scale: Option<Vec<f32>>,
+    /// For integers, the largest magnitude they can have.
+    pub bound: i32,
+}
+
+/// Collects the packed graph.
+pub struct Packer<'a> {
+    builder: ModelBuilder,
+    input: Shape,
+    params: &'a Params,
+}
+
+impl<'a> Packer<'a> {
+    pub(crate) fn new(input: Shape, params: &'a Params) -> Self {
+        Self { builder: ModelBuilder::new(input), input, params }
+    }
+
+    pub(crate) fn input(&self) -> Packed {
+        Packed { id: ValueId(0), ty: ValueType::new(self.input, DType::F32), scale: None, bound: 0 }
+    }
+
+    pub(crate) fn finish(mut self, output: &Packed) -> Result<Model, PackError> {
+        let output = self.settled("output", output);
+        Ok(self.builder.finish(output.id)?)
+    }
+
+    /// The trained numbers.
+    pub fn params(&self) -> &'a Params {
+        self.params
+    }
+
+    /// Adds a tensor and returns its name.
+    pub fn tensor(&mut self, name: String, tensor: Tensor) -> String {
+        self.builder.tensor(&name, tensor);
+        name
+    }
+
+    /// Adds a node of real or packed output.
+    pub fn node(&mut self, name: &str, op: Op, inputs: &[&Packed], ty: ValueType) -> Packed {
+        let ids: Vec<_> = inputs.iter().map(|p| p.id).collect();
+        Packed { id: self.builder.node(name, op, &ids), ty, scale: None, bound: 0 }
+    }
+
+    /// The value with its pending scale factor applied, by a node `name/scale` where there is one.
+    pub fn settled(&mut self, name: &str, x: &Packed) -> Packed {
+        match &x.scale {
+            None => x.clone(),
+            Some(scale) => self.mul_add(&format!("{name}/scale"), x, scale.clone(), vec![0.0; scale.len()]),
+        }
+    }
+
+    /// y = x * mul + add per channel. A pending scale factor is applied before.
+    pub fn mul_add(&mut self, name: &str, x: &Packed, mul: Vec<f32>, add: Vec<f32>) -> Packed {
+        let c = mul.len();
+        let real = |data| Tensor::F32 { shape: vec![c], data };
+        let mul = self.tensor(format!("{name}.mul"), real(mul));
+        let add = self.tensor(format!("{name}.add"), real(add));
+        self.node(name, Op::MulAdd { mul, add }, &[x], ValueType::new(x.ty.shape, DType::F32))
+    }
+
+    /// Bits of y = x * m + b >= 0 per channel: one integer threshold where `x` is integers, see [`crate::fold`].
+    ///
+    /// # Errors
+    /// Where a number is not finite.
+    pub fn affine_sign(&mut self, name: &str, x: &Packed, m: &[f32], b: &[f32]) -> Result<Packed, PackError> {
+        let alphas = x.scale.as_deref();
+        for (what, numbers) in [("the batch-norm factor", m), ("the batch-norm offset", b)]
+            .into_iter()
+            .chain(alphas.map(|a| ("the scale factor", a)))
+        {
+            if let Some(channel) = numbers.iter().position(|v| !v.is_finite()) {
+                return Err(PackError::NotFinite { layer: name.into(), what, channel, value: numbers[channel] });
+            }
+        }
+        let bits = ValueType::new(x.ty.shape, DType::Bits);
+        if x.ty.dtype != DType::I32 {
+            let x = self.settled(name, x);
+            let y = self.mul_add(&format!("{name}/affine"), &x, m.to_vec(), b.to_vec());
+            return Ok(self.node(name, Op::Sign, &[&y], bits));
+        }
+        let folded: Vec<_> = (0..m.len()).map(|c| fold::threshold(x.bound, alphas.map(|a| a[c]), m[c], b[c])).collect();
+        let mut flips = vec![0u64; m.len().div_ceil(64)];
+        for (c, _) in folded.iter().enumerate().filter(|(_, f)| f.flip) {
+            flips[c / 64] |= 1 << (c % 64);
+        }
+        let t = Tensor::I32 { shape: vec![m.len()], data: folded.iter().map(|f| f.t).collect() };
+        let threshold = self.tensor(format!("{name}.threshold"), t);
+        let flip = self.tensor(format!("{name}.flip"), Tensor::Bits { shape: vec![1, m.len()], rows: flips });
+        Ok(self.node(name, Op::Threshold { threshold, flip }, &[x], bits))
+    }
+}

@@ -1,0 +1,234 @@
+//! What is trained, and how: every choice of a run in one place. A run keeps its recipe, so that it can be
+//! packed, checked and repeated.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ops::WeightScale;
+use crate::optim::{Adam, Decay, Optimizer, Sgd};
+use crate::quantizer::{self, Quantizer};
+
+/// The networks of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkKind {
+    /// Three hidden dense layers (Courbariaux et al. 2016, arXiv 1602.02830, section 2.2).
+    Mlp,
+    /// 64C3-64C3-MP2-128C3-128C3-MP2-512.
+    SmallCnn,
+}
+
+/// The scale factors of binary layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleFactor {
+    /// None: ±1 weights as they are.
+    #[default]
+    None,
+    /// alpha = mean |W| per output channel (Rastegari et al. 2016, arXiv 1603.05279, eq. 6).
+    Alpha,
+    /// alpha, and the map K of the activations (section 3.2 there).
+    AlphaK,
+    /// |mean W|, which some articles print for alpha.
+    AbsOfMean,
+}
+
+impl ScaleFactor {
+    /// The factor on the weights.
+    pub fn weight(self) -> WeightScale {
+        match self {
+            Self::None => WeightScale::None,
+            Self::Alpha | Self::AlphaK => WeightScale::Alpha,
+            Self::AbsOfMean => WeightScale::AbsOfMean,
+        }
+    }
+
+    /// Whether activations have their map K.
+    pub fn map(self) -> bool {
+        self == Self::AlphaK
+    }
+}
+
+/// The optimisers of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Adam with its usual decays.
+    Adam,
+    /// Gradient descent with this momentum.
+    Sgd {
+        /// Share of the old velocity.
+        momentum: f32,
+    },
+}
+
+impl OptimizerKind {
+    /// A fresh optimiser.
+    pub fn build(self) -> Box<dyn Optimizer> {
+        match self {
+            Self::Adam => Box::new(Adam::default()),
+            Self::Sgd { momentum } => Box::new(Sgd::new(momentum)),
+        }
+    }
+}
+
+/// A loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossKind {
+    /// Softmax cross entropy.
+    #[default]
+    CrossEntropy,
+    /// Half the mean squared error; for classes the target is +1 for the right one and -1 for the others.
+    SquaredError,
+}
+
+/// Every choice of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Which network.
+    pub network: NetworkKind,
+    /// Width of hidden layers: units of `mlp`, channels of the first stage of `small-cnn`.
+    pub width: usize,
+    /// Real numbers throughout: the twin that the binary network is measured against.
+    pub twin: bool,
+    /// Quantizer of activations and weights.
+    pub quantizer: String,
+    /// Scale factors of binary layers.
+    pub scale: ScaleFactor,
+    /// Optimiser.
+    pub optimizer: OptimizerKind,
+    /// Highest learning rate.
+    pub learning_rate: f32,
+    /// Its decay.
+    pub decay: Decay,
+    /// Epochs of linear warm-up; a fraction is allowed.
+    pub warmup_epochs: f32,
+    /// Epochs in all.
+    pub epochs: u32,
+    /// Samples per step.
+    pub batch: usize,
+    /// Loss.
+    pub loss: LossKind,
+    /// Decides initial weights and the order of samples.
+    pub seed: u64,
+}
+
+/// A recipe that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// No network of this name.
+    #[error("there is no network {0:?}; the networks are mlp, small-cnn")]
+    Network(String),
+    /// No quantizer of this name.
+    #[error("there is no quantizer {0:?}; the quantizers are ste_sign, approx_sign, swish_sign")]
+    Quantizer(String),
+    /// A number outside of its range.
+    #[error("{what} is {value}; it must be {range}")]
+    Range {
+        /// Which number.
+        what: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        range: &'static str,
+    },
+}
+
+impl Recipe {
+    /// The recipe of this name, with its defaults.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn by_name(name: &str) -> Result<Self, RecipeError> {
+        let base = Self {
+            network: NetworkKind::Mlp,
+            width: 1024,
+            twin: false,
+            quantizer: "ste_sign".into(),
+            scale: ScaleFactor::None,
+            optimizer: OptimizerKind::Adam,
+            learning_rate: 3e-3,
+            decay: Decay::Cosine,
+            warmup_epochs: 0.0,
+            epochs: 20,
+            batch: 100,
+            loss: LossKind::CrossEntropy,
+            seed: 0,
+        };
+        match name {
+            "mlp" => Ok(base),
+            "small-cnn" => Ok(Self { network: NetworkKind::SmallCnn, width: 64, ..base }),
+            _ => Err(RecipeError::Network(name.into())),
+        }
+    }
+
+    /// The same recipe in real numbers.
+    pub fn as_twin(&self) -> Self {
+        Self { twin: true, learning_rate: self.learning_rate.min(1e-3), ..self.clone() }
+    }
+
+    /// The quantizer of the recipe.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn quantizer(&self) -> Result<Arc<dyn Quantizer>, RecipeError> {
+        quantizer::by_name(&self.quantizer).ok_or_else(|| RecipeError::Quantizer(self.quantizer.clone()))
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// Names the first that is out of range.
+    pub fn validate(&self) -> Result<(), RecipeError> {
+        self.quantizer()?;
+        let within = |what, value: f64, ok: bool, range| {
+            if ok { Ok(()) } else { Err(RecipeError::Range { what, value: value.to_string(), range }) }
+        };
+        let (lr, warmup) = (f64::from(self.learning_rate), f64::from(self.warmup_epochs));
+        within("width", self.width as f64, (1..=65_536).contains(&self.width), "from 1 to 65536")?;
+        within("learning rate", lr, lr > 0.0 && lr <= 10.0, "above 0 and at most 10")?;
+        within("warm-up", warmup, warmup >= 0.0 && warmup <= f64::from(self.epochs), "from 0 to the epochs")?;
+        within("epochs", self.epochs.into(), (1..=100_000).contains(&self.epochs), "from 1 to 100000")?;
+        within("batch", self.batch as f64, (2..=65_536).contains(&self.batch), "from 2 to 65536")?;
+        if let OptimizerKind::Sgd { momentum } = self.optimizer {
+            within("momentum", momentum.into(), (0.0..1.0).contains(&momentum), "from 0 to below 1")?;
+        }
+        if let Decay::Step { parts, factor } = self.decay {
+            within("parts of the step decay", parts.into(), (1..=1000).contains(&parts), "from 1 to 1000")?;
+            within("factor of the step decay", factor.into(), factor > 0.0 && factor <= 1.0, "above 0 and at most 1")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_out_of_range_is_named() {
+        let good = Recipe::by_name("mlp").unwrap();
+        assert_eq!(good.validate(), Ok(()));
+        let bad = [
+            ("width", Recipe { width: 0, ..good.clone() }),
+            ("learning rate", Recipe { learning_rate: 0.0, ..good.clone() }),
+            ("learning rate", Recipe { learning_rate: f32::NAN, ..good.clone() }),
+            ("warm-up", Recipe { warmup_epochs: 21.0, ..good.clone() }),
+            ("epochs", Recipe { epochs: 0, ..good.clone() }),
+            ("batch", Recipe { batch: 1, ..good.clone() }),
+            ("momentum", Recipe { optimizer: OptimizerKind::Sgd { momentum: 1.0 }, ..good.clone() }),
+            ("parts of", Recipe { decay: Decay::Step { parts: 0, factor: 0.1 }, ..good.clone() }),
+            ("factor of", Recipe { decay: Decay::Step { parts: 2, factor: 0.0 }, ..good.clone() }),
+            ("quantizer", Recipe { quantizer: "signum".into(), ..good.clone() }),
+        ];
+        for (word, recipe) in bad {
+            let message = recipe.validate().unwrap_err().to_string();
+            assert!(message.contains(word), "{word}: {message}");
+        }
+        assert!(Recipe::by_name("lenet").unwrap_err().to_string().contains("mlp, small-cnn"));
+    }
+}

@@ -1,0 +1,214 @@
+//! The training loop: epochs over shuffled batches, evaluation after each, events for whoever shows the progress.
+
+use std::time::Instant;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use signbit_model::ModelError;
+
+use crate::checkpoint::{EpochRecord, Header, Loaded};
+use crate::data::{DataSet, Pictures, epoch_order};
+use crate::loss::{Target, classes_of, loss};
+use crate::network::Network;
+use crate::op::Mode;
+use crate::optim::{Optimizer, Schedule};
+use crate::recipe::{LossKind, Recipe};
+use crate::tensor::{Buffers, Tensor};
+use crate::zoo::{self, ZooError};
+
+/// Samples per forward pass in evaluation.
+const EVAL_BATCH: usize = 250;
+
+/// A training that cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The network cannot be built.
+    #[error(transparent)]
+    Zoo(#[from] ZooError),
+    /// Fewer training pictures than a batch needs.
+    #[error("a batch has {batch} pictures, the data only {pictures}; choose a smaller batch")]
+    Batch {
+        /// The recipe's.
+        batch: usize,
+        /// The data's.
+        pictures: usize,
+    },
+    /// The loss is no longer a number.
+    #[error("the loss is {loss} in epoch {epoch}; a lower learning rate than {learning_rate} may help")]
+    Diverged {
+        /// The loss.
+        loss: f64,
+        /// Counted from 1.
+        epoch: u32,
+        /// The recipe's highest.
+        learning_rate: f32,
+    },
+    /// The threads cannot be started.
+    #[error("cannot start {0} threads")]
+    Threads(usize),
+    /// The pictures do not fit the preprocessing.
+    #[error(transparent)]
+    Pictures(#[from] ModelError),
+}
+
+/// What happens in a training.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A step is done.
+    Step {
+        /// Counted from 1.
+        epoch: u32,
+        /// Steps done in this epoch.
+        step: usize,
+        /// Steps of an epoch.
+        steps: usize,
+        /// Mean loss of the epoch so far.
+        loss: f64,
+        /// Share of this epoch's samples classified right so far.
+        accuracy: f64,
+    },
+    /// An epoch is done.
+    Epoch(&'a EpochRecord),
+}
+
+/// A training that goes on epoch by epoch.
+pub struct Trainer<'d> {
+    /// What is trained, and the record of what was done.
+    pub header: Header,
+    /// The network.
+    pub network: Network,
+    /// The optimiser.
+    pub optimizer: Box<dyn Optimizer>,
+    data: &'d DataSet,
+    scratch: Buffers,
+    pool: ThreadPool,
+}
+
+impl<'d> Trainer<'d> {
+    /// A training of `recipe` from its initial weights.
+    ///
+    /// # Errors
+    /// Where the recipe is wrong or does not fit the data.
+    pub fn new(recipe: Recipe, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
+        let network = zoo::build(&recipe, data.train.shape, data.classes.len())?;
+        let optimizer = recipe.optimizer.build();
+        let preprocessing = data.preprocessing();
+        let header = Header::new(recipe, data.name.clone(), data.train.shape, data.classes.clone(), preprocessing);
+        Self::from_loaded(Loaded { header, network, optimizer }, data, threads)
+    }
+
+    /// A training that goes on where a checkpoint was written.
+    ///
+    /// # Errors
+    /// Where a batch is larger than the data.
+    pub fn from_loaded(loaded: Loaded, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
+        let Loaded { header, network, optimizer } = loaded;
+        let (batch, pictures) = (header.recipe.batch, data.train.len());
+        if batch > pictures {
+            return Err(TrainError::Batch { batch, pictures });
+        }
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
+        Ok(Self { header, network, optimizer, data, scratch: Buffers::default(), pool })
+    }
+
+    /// Whether all epochs are done.
+    pub fn finished(&self) -> bool {
+        self.header.history.len() >= self.header.recipe.epochs as usize
+    }
+
+    /// Trains one epoch, evaluates, and adds the record to the header. The last incomplete batch of an epoch is left out.
+    ///
+    /// # Errors
+    /// Where the loss is no longer finite.
+    pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let recipe = self.header.recipe.clone();
+        let done = self.header.history.len() as u32;
+        let epoch = done + 1;
+        let order = epoch_order(self.data.train.len(), recipe.seed, done);
+        let steps = order.len() / recipe.batch;
+        let schedule = Schedule {
+            peak: recipe.learning_rate,
+            warmup: (recipe.warmup_epochs * steps as f32) as u64,
+            decay: recipe.decay,
+            total: u64::from(recipe.epochs) * steps as u64,
+        };
+        let start = Instant::now();
+        let (mut loss_sum, mut right, mut trained) = (0.0, 0, 0);
+        for (i, indices) in order.chunks_exact(recipe.batch).enumerate() {
+            let rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
+            let (loss, hits) = self.step(&recipe, indices, rate)?;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { loss, epoch, learning_rate: recipe.learning_rate });
+            }
+            loss_sum += loss * indices.len() as f64;
+            right += hits;
+            trained += indices.len();
+            let (loss, accuracy) = (loss_sum / trained as f64, right as f64 / trained as f64);
+            seen(Event::Step { epoch, step: i + 1, steps, loss, accuracy });
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let record = EpochRecord {
+            epoch,
+            loss: loss_sum / trained as f64,
+            train_accuracy: right as f64 / trained as f64,
+            test_accuracy: self.accuracy(&self.data.test)?,
+            seconds,
+        };
+        self.header.history.push(record);
+        seen(Event::Epoch(&record));
+        Ok(())
+    }
+
+    /// One step: forward, loss, backward, update. Returns the loss and how many samples were right.
+    fn step(&mut self, recipe: &Recipe, indices: &[usize], rate: f32) -> Result<(f64, usize), TrainError> {
+        let shape = self.network.input_shape();
+        let mut input = self.network.input_buffer(indices.len());
+        self.data.train.write(indices, &self.header.preprocessing, &mut input)?;
+        let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
+        let Self { network, optimizer, scratch, pool, header, .. } = self;
+        Ok(pool.install(|| {
+            let output = network.forward(Tensor::new(indices.len(), shape, input), Mode::Train);
+            let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
+            let targets;
+            let target = match recipe.loss {
+                LossKind::CrossEntropy => Target::Classes(&labels),
+                LossKind::SquaredError => {
+                    targets = one_hot(&labels, header.classes.len());
+                    Target::Values(&targets)
+                }
+            };
+            let (value, grad) = loss(scratch, &output, target);
+            network.backward(output, grad);
+            optimizer.step(network.params_mut(), rate);
+            (value, hits)
+        }))
+    }
+
+    /// Share of `pictures` that the network, in evaluation mode, classifies right.
+    ///
+    /// # Errors
+    /// Where the pictures do not fit the preprocessing.
+    pub fn accuracy(&mut self, pictures: &Pictures) -> Result<f64, TrainError> {
+        let mut right = 0;
+        let all: Vec<usize> = (0..pictures.len()).collect();
+        for indices in all.chunks(EVAL_BATCH) {
+            let mut input = self.network.input_buffer(indices.len());
+            pictures.write(indices, &self.header.preprocessing, &mut input)?;
+            let Self { network, pool, .. } = self;
+            let input = Tensor::new(indices.len(), network.input_shape(), input);
+            let output = pool.install(|| network.forward(input, Mode::Eval));
+            right += classes_of(&output).zip(indices).filter(|(c, i)| *c == pictures.labels[**i]).count();
+            self.network.recycle(output);
+        }
+        Ok(right as f64 / pictures.len() as f64)
+    }
+}
+
+/// +1 for the class, -1 for the others.
+fn one_hot(labels: &[u32], classes: usize) -> Vec<f32> {
+    let mut targets = vec![-1.0; labels.len() * classes];
+    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
+        row[label as usize] = 1.0;
+    }
+    targets
+}

@@ -1,0 +1,117 @@
+//! Layers of the zoo that are binary in a binary network and real in its twin.
+
+use std::sync::Arc;
+
+use signbit_kernels::Padding;
+use signbit_model::{Geometry, Shape};
+
+use super::ZooError;
+use crate::network::{Network, NetworkBuilder, Var};
+use crate::ops::{
+    ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, MaxPool2d, MulMap,
+    Relu, Sign,
+};
+use crate::quantizer::Quantizer;
+use crate::recipe::{Recipe, ScaleFactor};
+
+/// Activations between two layers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Activations {
+    /// What the next layer reads: bits, or real numbers in a twin and before the first sign.
+    x: Var,
+    /// The real numbers whose signs `x` is, where the map K needs them.
+    real: Option<Var>,
+}
+
+/// Adds blocks to a network in the way that a recipe asks for.
+pub(super) struct Blocks {
+    builder: NetworkBuilder,
+    twin: bool,
+    scale: ScaleFactor,
+    quantizer: Arc<dyn Quantizer>,
+}
+
+impl Blocks {
+    pub(super) fn new(recipe: &Recipe, input: Shape) -> Result<(Self, Activations), ZooError> {
+        let builder = NetworkBuilder::new(input, recipe.seed);
+        let x = Activations { x: builder.input(), real: None };
+        Ok((Self { builder, twin: recipe.twin, scale: recipe.scale, quantizer: recipe.quantizer()? }, x))
+    }
+
+    pub(super) fn finish(self) -> Result<Network, ZooError> {
+        Ok(self.builder.finish()?)
+    }
+
+    /// 3x3 "same" geometry over the height and width of `x`.
+    pub(super) fn same3(&self, x: Activations) -> Geometry {
+        let shape = self.builder.ty(x.x).shape;
+        Geometry::same(shape.h, shape.w, [3, 3], [1, 1], [1, 1])
+    }
+
+    /// A real convolution.
+    pub(super) fn real_conv(&mut self, name: &str, x: Activations, c: usize) -> Result<Var, ZooError> {
+        let geometry = self.same3(x);
+        Ok(Conv2d::add(&mut self.builder, name, x.x, c, geometry, 1)?)
+    }
+
+    /// A 3x3 convolution with binary weights.
+    pub(super) fn conv(&mut self, name: &str, x: Activations, c: usize) -> Result<Var, ZooError> {
+        if self.twin {
+            return self.real_conv(name, x, c);
+        }
+        let (geometry, scale) = (self.same3(x), self.scale.weight());
+        let b = &mut self.builder;
+        let y = BinaryConv2d::add(b, name, x.x, c, geometry, 1, Padding::Zero, self.quantizer.clone(), scale)?;
+        self.scaled(name, x, y, geometry)
+    }
+
+    /// A dense layer with binary weights.
+    pub(super) fn dense(&mut self, name: &str, x: Activations, outputs: usize) -> Result<Var, ZooError> {
+        if self.twin {
+            return Ok(Dense::add(&mut self.builder, name, x.x, outputs, false)?);
+        }
+        let scale = self.scale.weight();
+        let y = BinaryDense::add(&mut self.builder, name, x.x, outputs, self.quantizer.clone(), scale)?;
+        self.scaled(name, x, y, Geometry::valid([1, 1], [1, 1], [1, 1]))
+    }
+
+    /// The map K of the layer's input on its output, where the recipe asks for it.
+    fn scaled(&mut self, name: &str, x: Activations, y: Var, geometry: Geometry) -> Result<Var, ZooError> {
+        let Some(real) = x.real else { return Ok(y) };
+        let k = ActivationScale::add(&mut self.builder, &format!("{name}.k"), real, geometry)?;
+        Ok(MulMap::add(&mut self.builder, &format!("{name}.scaled"), y, k)?)
+    }
+
+    /// The last layer: real, with bias.
+    pub(super) fn last(&mut self, name: &str, x: Activations, outputs: usize) -> Result<Var, ZooError> {
+        Ok(Dense::add(&mut self.builder, name, x.x, outputs, true)?)
+    }
+
+    /// 2x2 max pooling.
+    pub(super) fn pool(&mut self, name: &str, x: Var) -> Result<Var, ZooError> {
+        Ok(MaxPool2d::add(&mut self.builder, name, x, Geometry::valid([2, 2], [2, 2], [1, 1]))?)
+    }
+
+    /// Batch norm and sign; batch norm and ReLU in a twin.
+    pub(super) fn activate(&mut self, name: &str, x: Var) -> Result<Activations, ZooError> {
+        let b = &mut self.builder;
+        if !self.twin && !self.scale.map() {
+            let x = BatchNormSign::add(b, name, x, self.quantizer.clone())?;
+            return Ok(Activations { x, real: None });
+        }
+        let y = BatchNorm::add(b, name, x)?;
+        if self.twin {
+            let x = Relu::add(b, &format!("{name}.relu"), y)?;
+            return Ok(Activations { x, real: None });
+        }
+        let x = Sign::add(b, &format!("{name}.sign"), y, self.quantizer.clone())?;
+        Ok(Activations { x, real: Some(y) })
+    }
+
+    /// Flattens all of the activations.
+    pub(super) fn flatten(&mut self, name: &str, x: Activations) -> Result<Activations, ZooError> {
+        let flat = Flatten::add(&mut self.builder, name, x.x)?;
+        let real = x.real.map(|real| Flatten::add(&mut self.builder, &format!("{name}.real"), real)).transpose()?;
+        Ok(Activations { x: flat, real })
+    }
+}

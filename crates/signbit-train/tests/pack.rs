@@ -1,0 +1,140 @@
+//! Trained, packed, compared: every hidden bit and every output, with the reference interpreter as the runner.
+
+use signbit_kernels::Isa;
+use signbit_model::interpreter::{self, ValueData};
+use signbit_model::{Model, Shape, words};
+use signbit_train::data::Pictures;
+use signbit_train::network::Network;
+use signbit_train::recipe::{Recipe, ScaleFactor};
+use signbit_train::verify::{PackedRunner, Report, Seen, VerifyError, verify};
+use signbit_train::zoo;
+
+/// The packed network in the reference interpreter.
+struct Reference(Model);
+
+impl PackedRunner for Reference {
+    type Error = signbit_model::ModelError;
+
+    fn run(
+        &mut self,
+        n: usize,
+        input: &[f32],
+        seen: &mut dyn FnMut(&str, Seen<'_>),
+    ) -> Result<Vec<f32>, Self::Error> {
+        let output = interpreter::run_traced(&self.0, n, input, |node, value| match &value.data {
+            ValueData::Bits(signs) => {
+                let c = value.ty.shape.c;
+                let mut rows = vec![0u64; signs.len() / c * words(c)];
+                for (i, _) in signs.iter().enumerate().filter(|(_, s)| **s > 0) {
+                    rows[i / c * words(c) + i % c / 64] |= 1 << (i % c % 64);
+                }
+                seen(&node.name, Seen::Bits(&rows));
+            }
+            ValueData::F32(x) => seen(&node.name, Seen::Real(x)),
+            ValueData::I32(_) => {}
+        })?;
+        match output.data {
+            ValueData::F32(y) => Ok(y),
+            _ => unreachable!("networks end in real numbers"),
+        }
+    }
+}
+
+fn pictures(n: usize, shape: Shape) -> Pictures {
+    let pixels = (0..n * shape.elements()).map(|i| ((i * 7919 + i / 64 * 31) % 256) as u8).collect();
+    Pictures { shape, pixels, labels: (0..n as u32).map(|i| i % 10).collect() }
+}
+
+fn preprocessing(shape: Shape) -> signbit_model::Preprocessing {
+    let (scale, shift) = (vec![2.0 / 255.0; shape.c], vec![-1.0; shape.c]);
+    signbit_model::Preprocessing { channels: shape.c, height: shape.h, width: shape.w, resize: None, scale, shift }
+}
+
+/// Batch norm as no initial weights have it: factors of both signs, some zero, some offsets that make ties, running
+/// statistics of the layer's size.
+fn disturb(network: &mut Network) {
+    let params = network.params_mut();
+    for info in params.infos().to_vec() {
+        let values = &mut params.values_mut()[info.range];
+        for (i, v) in values.iter_mut().enumerate() {
+            match info.name.rsplit('.').next() {
+                Some("gamma") => *v = [1.0, -0.5, 0.0, 2.0, -1.0][i % 5],
+                Some("beta") => *v = [0.0, 0.3, -0.2, 0.0, 0.0, 1.5, 0.0][i % 7],
+                _ => {}
+            }
+        }
+    }
+    for info in params.state_infos().to_vec() {
+        let values = &mut params.states_mut()[info.range];
+        for (i, v) in values.iter_mut().enumerate() {
+            // Whole means meet whole dot products: ties.
+            *v = if info.name.ends_with("mean") { (i % 9) as f32 - 4.0 } else { [1.0, 4.0, 0.3][i % 3] };
+        }
+    }
+}
+
+fn recipes() -> Vec<Recipe> {
+    let mut recipes = Vec::new();
+    for (name, width) in [("mlp", 70), ("small-cnn", 9)] {
+        let base = Recipe { width, ..Recipe::by_name(name).expect("a network of this name") };
+        for scale in [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
+            recipes.push(Recipe { scale, ..base.clone() });
+        }
+        recipes.push(base.as_twin());
+    }
+    recipes
+}
+
+fn compare(network: &mut Network, model: Model, n: usize) -> Report {
+    let shape = network.input_shape();
+    verify(network, &mut Reference(model), &pictures(n, shape), &preprocessing(shape), &mut |_| {}).expect("comparable")
+}
+
+#[test]
+fn every_recipe_packs_to_the_same_bits_and_outputs() {
+    let shape = Shape::new(8, 6, 1);
+    let mut wrong = Vec::new();
+    for recipe in recipes() {
+        for isa in Isa::all() {
+            let mut network = zoo::build(&recipe, shape, 10).expect("a network");
+            network.set_isa(isa);
+            disturb(&mut network);
+            let model = network.pack().expect("packs");
+            let report = compare(&mut network, model, 120);
+            let binary = !recipe.twin;
+            if !report.identical() || report.samples != 120 || (report.bits == 0) == binary {
+                wrong.push(format!("{recipe:?} on {}: {report:?}", isa.name()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_first_difference_is_named() {
+    let shape = Shape::new(8, 6, 1);
+    let recipe = Recipe { width: 70, ..Recipe::by_name("mlp").expect("mlp") };
+    let mut network = zoo::build(&recipe, shape, 10).expect("a network");
+    disturb(&mut network);
+    let model = network.pack().expect("packs");
+    // The weights change after packing: a large offset turns channel 3 of the second layer.
+    let norm2 = network.params().infos().iter().find(|i| i.name == "norm2.beta").expect("norm2").range.start;
+    network.params_mut().values_mut()[norm2 + 3] = -1e6;
+    let report = compare(&mut network, model, 5);
+    let first = report.first.clone().expect("a difference");
+    assert_eq!((first.layer.as_str(), first.channel), ("norm2", 3));
+    assert!(report.differing_bits > 0 && !report.identical());
+}
+
+#[test]
+fn another_network_is_not_comparable() {
+    let shape = Shape::new(8, 6, 1);
+    let build = |name: &str| {
+        zoo::build(&Recipe { width: 16, ..Recipe::by_name(name).expect("a name") }, shape, 10).expect("a network")
+    };
+    let model = build("small-cnn").pack().expect("packs");
+    let mut mlp = build("mlp");
+    let mut runner = Reference(model);
+    let result = verify(&mut mlp, &mut runner, &pictures(3, shape), &preprocessing(shape), &mut |_| {});
+    assert!(matches!(result, Err(VerifyError::Layers(_))), "{result:?}");
+}

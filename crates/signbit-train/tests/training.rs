@@ -1,0 +1,103 @@
+//! Whole trainings on the digits inside the crate.
+
+use signbit_train::data::DataSet;
+use signbit_train::optim::Decay;
+use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
+use signbit_train::trainer::{TrainError, Trainer};
+use signbit_train::{checkpoint, quantizer};
+
+fn small() -> Recipe {
+    Recipe { width: 128, epochs: 8, batch: 50, learning_rate: 0.01, ..Recipe::by_name("mlp").expect("mlp") }
+}
+
+fn trained(recipe: Recipe, threads: usize) -> (f64, Vec<f32>) {
+    let data = DataSet::open("digits").expect("the digits");
+    let mut trainer = Trainer::new(recipe, &data, threads).expect("a trainer");
+    while !trainer.finished() {
+        trainer.epoch(&mut |_| {}).expect("an epoch");
+    }
+    let accuracy = trainer.header.history.last().expect("a record").test_accuracy;
+    (accuracy, trainer.network.params().values().to_vec())
+}
+
+/// Each choice of a recipe learns: far above the 10 % of chance.
+#[test]
+fn every_choice_learns() {
+    let mut recipes: Vec<Recipe> =
+        quantizer::NAMES.iter().map(|q| Recipe { quantizer: q.to_string(), ..small() }).collect();
+    for scale in [ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
+        recipes.push(Recipe { scale, ..small() });
+    }
+    recipes.push(Recipe { optimizer: OptimizerKind::Sgd { momentum: 0.9 }, learning_rate: 0.1, ..small() });
+    recipes.push(Recipe { decay: Decay::Step { parts: 2, factor: 0.1 }, warmup_epochs: 0.5, ..small() });
+    recipes.push(Recipe { loss: LossKind::SquaredError, ..small() });
+    recipes.push(small().as_twin());
+    let cnn = Recipe::by_name("small-cnn").expect("small-cnn");
+    recipes.push(Recipe { width: 8, epochs: 8, batch: 50, learning_rate: 0.01, ..cnn });
+    let wrong: Vec<_> = recipes
+        .into_iter()
+        .map(|recipe| (trained(recipe.clone(), 2).0, recipe))
+        .filter(|(accuracy, _)| *accuracy < 0.85)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_with_any_number_of_threads() {
+    let recipe = Recipe { epochs: 2, ..small() };
+    let cnn = Recipe { width: 8, epochs: 1, batch: 50, ..Recipe::by_name("small-cnn").expect("small-cnn") };
+    for recipe in [recipe, Recipe { scale: ScaleFactor::AlphaK, ..cnn.clone() }, cnn] {
+        let first = trained(recipe.clone(), 1);
+        assert_eq!(first, trained(recipe.clone(), 1), "the same again");
+        assert_eq!(first, trained(recipe.clone(), 2), "two threads");
+        assert_ne!(first.1, trained(Recipe { seed: 1, ..recipe }, 1).1, "another seed");
+    }
+}
+
+#[test]
+fn a_resumed_training_reaches_the_same_weights() {
+    let data = DataSet::open("digits").expect("the digits");
+    let recipe = Recipe { epochs: 4, ..small() };
+    let (_, whole) = trained(recipe.clone(), 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut trainer = Trainer::new(recipe, &data, 2).expect("a trainer");
+    for _ in 0..2 {
+        trainer.epoch(&mut |_| {}).expect("an epoch");
+    }
+    checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");
+    let loaded = checkpoint::load(folder.path()).expect("loaded");
+    assert_eq!(loaded.header.history, trainer.header.history);
+    let mut resumed = Trainer::from_loaded(loaded, &data, 2).expect("a trainer");
+    while !resumed.finished() {
+        resumed.epoch(&mut |_| {}).expect("an epoch");
+    }
+    assert_eq!(resumed.network.params().values(), whole);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_an_error() {
+    let data = DataSet::open("digits").expect("the digits");
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = checkpoint::load(folder.path()).err().expect("an error").to_string();
+    assert!(missing.contains("is not a training run"), "{missing}");
+    let trainer = Trainer::new(Recipe { width: 16, ..small() }, &data, 1).expect("a trainer");
+    checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");
+    let path = folder.path().join(checkpoint::FILE_NAME);
+    let whole = std::fs::read(&path).expect("the file");
+    for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).expect("written");
+        let message = checkpoint::load(folder.path()).err().expect("an error").to_string();
+        assert!(message.contains(checkpoint::FILE_NAME), "{length}: {message}");
+    }
+}
+
+#[test]
+fn a_batch_larger_than_the_data_and_a_divergence_are_errors() {
+    let data = DataSet::open("digits").expect("the digits");
+    let batch = Trainer::new(Recipe { batch: 5000, ..small() }, &data, 1).err().expect("an error");
+    assert!(matches!(batch, TrainError::Batch { batch: 5000, pictures: 1438 }), "{batch}");
+    let wild = Recipe { learning_rate: 10.0, optimizer: OptimizerKind::Sgd { momentum: 0.99 }, ..small().as_twin() };
+    let mut trainer = Trainer::new(Recipe { learning_rate: 10.0, ..wild }, &data, 1).expect("a trainer");
+    let diverged = (0..8).find_map(|_| trainer.epoch(&mut |_| {}).err()).expect("an error");
+    assert!(diverged.to_string().contains("learning rate"), "{diverged}");
+}
