@@ -7,7 +7,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use signbit_model::{DType, ValueType};
 
-use super::rows::{channel_sums, per_task};
+use super::rows::{channel_sums, per_task, prepared_channel_sums};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
@@ -103,13 +103,20 @@ impl Norm {
         self.affine = self.affine_of(cx.params, &self.batch_mean, &self.batch_inv);
     }
 
-    /// Backward: `dy` (by the normalised output) becomes `dx` in place; the gradients of gamma and beta are written.
+    /// Backward: `dy` becomes `dx` in place; the gradients of gamma and beta are written. `dy` is by the normalised
+    /// output once `prepare(x, dy)` has rewritten it, which is called on blocks of rows.
     ///
     /// dx = m (dy - mean(dy) - xhat mean(dy xhat)), xhat = (x - mean) / sqrt(var + eps)
-    pub(super) fn backward(&self, cx: &mut Context<'_>, x: &Tensor, dy: &mut [f32]) {
+    pub(super) fn backward(
+        &self,
+        cx: &mut Context<'_>,
+        x: &Tensor,
+        dy: &mut [f32],
+        prepare: impl Fn(&[f32], &mut [f32]) + Sync,
+    ) {
         let c = x.shape.c;
-        let (mean, inv) = (&self.batch_mean, &self.batch_inv);
-        let sums = channel_sums(dy, &x.data, c, |d, x, c| (d, d * ((x - mean[c]) * inv[c])));
+        let (mean, inv) = (&self.batch_mean[..c], &self.batch_inv[..c]);
+        let sums = prepared_channel_sums(&x.data, dy, c, prepare, |x, d, c| (d, d * ((x - mean[c]) * inv[c])));
         cx.params.grad_mut(self.beta).iter_mut().zip(&sums.0).for_each(|(g, s)| *g = *s as f32);
         cx.params.grad_mut(self.gamma).iter_mut().zip(&sums.1).for_each(|(g, s)| *g = *s as f32);
         let n = x.rows() as f64;
@@ -185,7 +192,7 @@ impl Operator for BatchNorm {
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0).real();
         let mut grad = pass.grad;
-        self.norm.backward(cx, x, &mut grad.data);
+        self.norm.backward(cx, x, &mut grad.data, |_, _| {});
         vec![Some(grad)]
     }
 

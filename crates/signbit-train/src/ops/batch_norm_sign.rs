@@ -1,6 +1,7 @@
 //! Batch norm and the sign behind it as one operator: the normalised values are never in memory, forward or
 //! backward. Packed before integers, it is one threshold per channel.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -14,6 +15,11 @@ use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::quantizer::Quantizer;
 use crate::tensor::{BitTensor, Tensor, Value};
+
+thread_local! {
+    /// Normalised values of the block of rows at hand.
+    static NORMALISED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// sign(batch_norm(x)). See [`BatchNormSign::add`].
 #[derive(Debug)]
@@ -58,31 +64,27 @@ impl Operator for BatchNormSign {
         let mut out = cx.buffers.words(x.rows() * words);
         let rows = per_task(x.rows(), c);
         let affine = &self.norm.affine;
-        out.par_chunks_mut(rows * words).zip(x.data.par_chunks(rows * c)).for_each_init(
-            || vec![0.0; rows * c],
-            |y, (out, x)| {
-                let y = &mut y[..x.len()];
+        out.par_chunks_mut(rows * words).zip(x.data.par_chunks(rows * c)).for_each(|(out, x)| {
+            NORMALISED.with_borrow_mut(|y| {
+                y.resize(x.len(), 0.0);
                 affine.apply(x, y);
                 bits::pack_signs(isa, y, c, out);
-            },
-        );
+            });
+        });
         Value::Bits(BitTensor::new(x.n, x.shape, out))
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0).real();
         let mut grad = pass.grad;
-        let rows = per_task(x.rows(), x.shape.c) * x.shape.c;
         let (affine, quantizer) = (&self.norm.affine, &self.quantizer);
-        grad.data.par_chunks_mut(rows).zip(x.data.par_chunks(rows)).for_each_init(
-            || vec![0.0; rows],
-            |y, (grad, x)| {
-                let y = &mut y[..x.len()];
+        self.norm.backward(cx, x, &mut grad.data, |x, grad| {
+            NORMALISED.with_borrow_mut(|y| {
+                y.resize(x.len(), 0.0);
                 affine.apply(x, y);
                 quantizer.apply(y, grad);
-            },
-        );
-        self.norm.backward(cx, x, &mut grad.data);
+            });
+        });
         vec![Some(grad)]
     }
 

@@ -79,17 +79,16 @@ impl Operator for BinaryDense {
             }
             Value::Real(x) => {
                 self.weights.refresh(cx, &conv);
-                let signs = self.weights.signs(cx, &conv);
                 if cx.mode == Mode::Eval {
+                    let signs = self.weights.signs(cx, &conv);
                     real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
                 } else {
-                    cx.gemm.product(
-                        MatMut::new(&mut out, conv.n, self.outputs),
-                        Mat::new(&x.data, conv.n, self.k),
-                        Mat::new(signs, self.outputs, self.k).t(),
-                        false,
-                        rayon::current_num_threads(),
-                    );
+                    let (gemm, outputs, k, threads) = (cx.gemm, self.outputs, self.k, rayon::current_num_threads());
+                    self.weights.each_block_of_signs(cx.isa, k, |channels, signs| {
+                        let out = MatMut::strided(&mut out[channels.start..], conv.n, channels.len(), outputs);
+                        let signs = Mat::new(signs, channels.len(), k).t();
+                        gemm.product(out, Mat::new(&x.data, conv.n, k), signs, false, threads);
+                    });
                 }
                 self.weights.times_alpha(&mut out);
             }
@@ -119,10 +118,13 @@ impl Operator for BinaryDense {
         self.weights.finish_gradient(cx.params, k);
         let dx = pass.wanted[0].then(|| {
             self.weights.times_alpha(&mut dy);
-            let signs = self.weights.signs(cx, &self.at(n));
             let mut dx = cx.buffers.real(n * k);
-            let (dy, signs) = (Mat::new(&dy, n, outputs), Mat::new(signs, outputs, k));
-            cx.gemm.product(MatMut::new(&mut dx, n, k), dy, signs, false, threads);
+            let gemm = cx.gemm;
+            self.weights.each_block_of_signs(cx.isa, k, |channels, signs| {
+                let dy = Mat::columns(&dy, n, channels.start, channels.len(), outputs);
+                let signs = Mat::new(signs, channels.len(), k);
+                gemm.product(MatMut::new(&mut dx, n, k), dy, signs, channels.start > 0, threads);
+            });
             Tensor::new(n, x.shape(), dx)
         });
         cx.buffers.give(unpacked);

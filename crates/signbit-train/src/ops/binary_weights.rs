@@ -1,11 +1,12 @@
 //! What binary dense and binary convolution share: latent weights, their signs in packed form, the weight scale
 //! factor, and the way of a gradient from the signs to the latent weights.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use signbit_kernels::weights::{self, PackedWeights};
-use signbit_kernels::{Conv, bits, conv};
+use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
 use super::rows;
@@ -13,6 +14,9 @@ use crate::op::Context;
 use crate::params::{ParamId, Params};
 use crate::quantizer::Quantizer;
 use crate::tensor::BitTensor;
+
+/// Unpacked signs in a block: a mebibyte, half of a second-level cache.
+const BLOCK: usize = 256 * 1024;
 
 /// The factor alpha per output channel that binary weights are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -113,6 +117,23 @@ impl BinaryWeights {
         &self.signs
     }
 
+    /// The signs as ±1.0 in blocks of output channels, `used(channels, [channels, K])`: a block stays in the second-level
+    /// cache between its unpacking and its use.
+    pub(super) fn each_block_of_signs(&mut self, isa: Isa, k: usize, mut used: impl FnMut(Range<usize>, &[f32])) {
+        let row = bits::words(k);
+        let outputs = self.rows.len() / row;
+        let per_block = (BLOCK / k).clamp(1, outputs);
+        self.signs.resize(per_block * k, 0.0);
+        for first in (0..outputs).step_by(per_block) {
+            let channels = first..(first + per_block).min(outputs);
+            let signs = &mut self.signs[..channels.len() * k];
+            let per_task = channels.len().div_ceil(4);
+            let rows = self.rows[channels.start * row..channels.end * row].par_chunks(per_task * row);
+            signs.par_chunks_mut(per_task * k).zip(rows).for_each(|(s, rows)| bits::unpack_signs(isa, rows, k, s));
+            used(channels, signs);
+        }
+    }
+
     /// The signs as the last call of [`BinaryWeights::signs`] left them.
     pub(super) fn last_signs(&self) -> &[f32] {
         &self.signs
@@ -149,6 +170,9 @@ impl BinaryWeights {
     ///
     /// dW_oj = alpha_o * dE_oj * q'(W_oj) + d alpha_o / d W_oj * sum_j dE_oj * b_oj
     pub(super) fn finish_gradient(&self, params: &mut Params, k: usize) {
+        if !self.scale.is_some() && self.quantizer.is_one_within_the_clip() {
+            return;
+        }
         let (latent, grad) = params.value_and_grad(self.latent);
         grad.par_chunks_mut(k).zip(latent.par_chunks(k)).enumerate().for_each(|(o, (grad, latent))| {
             if !self.scale.is_some() {
@@ -172,7 +196,7 @@ impl BinaryWeights {
         let latent = params.value(self.latent);
         let k = latent.len() / shape[0];
         let mut rows = vec![0; shape[0] * bits::words(k)];
-        bits::pack_signs(signbit_kernels::Isa::best(), latent, k, &mut rows);
+        bits::pack_signs(Isa::best(), latent, k, &mut rows);
         let alpha = self.scale.is_some().then(|| latent.chunks_exact(k).map(|w| self.scale.factor(w)).collect());
         (ModelTensor::Bits { shape, rows }, alpha)
     }

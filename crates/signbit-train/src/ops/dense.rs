@@ -41,7 +41,7 @@ impl Dense {
     }
 
     /// The input as real numbers; `unpacked` takes those of bits.
-    fn real_input<'a>(cx: &Context<'_>, x: &'a Value, unpacked: &'a mut Vec<f32>) -> &'a [f32] {
+    fn real_input<'a>(cx: &Context<'_>, x: &'a Value, unpacked: &'a mut [f32]) -> &'a [f32] {
         match x {
             Value::Bits(x) => {
                 bits::unpack_signs(cx.isa, &x.words, x.shape.c, unpacked);

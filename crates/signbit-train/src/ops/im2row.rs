@@ -10,8 +10,8 @@ use signbit_kernels::Conv;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::tensor::Buffers;
 
-/// Numbers in a block of rows: half a mebibyte, a fraction of a second-level cache.
-const BLOCK: usize = 128 * 1024;
+/// Numbers in a block of rows: a mebibyte, half of a second-level cache.
+const BLOCK: usize = 256 * 1024;
 /// Into how many parts a batch is cut, each with its own sum of weight gradients. Fixed, so that the
 /// sums do not depend on the number of threads.
 const PARTS: usize = 10;
@@ -198,16 +198,17 @@ impl Im2Row {
         let parts = conv.n.div_ceil(per_part);
         let (dy_len, dx_len) = (self.out_h * self.out_w * conv.c_out, conv.h * conv.w * conv.c_in);
         let scaled_len = self.block_rows() * self.out_w * conv.c_out;
-        let scratch_len = 2 * self.padded_len() + 2 * self.block_len() + scaled_len;
+        let scratch_len = 2 * self.padded_len() + self.block_len() + scaled_len;
         let mut scratch = buffers.real(parts * scratch_len);
         let mut sums = buffers.zeros(parts * dw.len());
         let (weights, scale, dx) = match dx {
             Some(Dx { weights, scale, out }) => (Some(weights), scale, out),
             None => (None, None, &mut [][..]),
         };
-        let mut no_dx: Vec<&mut [f32]> = (0..parts).map(|_| &mut [][..]).collect();
-        let dx_parts: Vec<&mut [f32]> =
-            if weights.is_some() { dx.chunks_mut(per_part * dx_len).collect() } else { no_dx.drain(..).collect() };
+        let dx_parts: Vec<&mut [f32]> = match weights {
+            Some(_) => dx.chunks_mut(per_part * dx_len).collect(),
+            None => (0..parts).map(|_| &mut [][..]).collect(),
+        };
         dy.par_chunks(per_part * dy_len)
             .zip(dx_parts)
             .zip(sums.par_chunks_mut(dw.len()).zip(scratch.par_chunks_mut(scratch_len)))
@@ -270,15 +271,15 @@ impl Im2Row {
                     1,
                 );
                 if let Some(weights) = weights {
-                    let dblock = &mut work.dblock[..pixels * k];
+                    // The receptive fields are done with: their place takes their gradients.
                     gemm.product(
-                        MatMut::new(dblock, pixels, k),
+                        MatMut::new(block, pixels, k),
                         Mat::columns(scaled, pixels, g * og, og, c_out),
                         Mat::new(&weights[own], og, k),
                         false,
                         1,
                     );
-                    self.scatter(dblock, g, y0, y1, work.dpadded);
+                    self.scatter(block, g, y0, y1, work.dpadded);
                 }
             }
         });
@@ -310,7 +311,6 @@ struct Work<'a> {
     padded: &'a mut [f32],
     dpadded: &'a mut [f32],
     block: &'a mut [f32],
-    dblock: &'a mut [f32],
     scaled: &'a mut [f32],
 }
 
@@ -318,8 +318,7 @@ impl<'a> Work<'a> {
     fn new(im2row: &Im2Row, scratch: &'a mut [f32]) -> Self {
         let (padded, rest) = scratch.split_at_mut(im2row.padded_len());
         let (dpadded, rest) = rest.split_at_mut(im2row.padded_len());
-        let (block, rest) = rest.split_at_mut(im2row.block_len());
-        let (dblock, scaled) = rest.split_at_mut(im2row.block_len());
-        Self { padded, dpadded, block, dblock, scaled }
+        let (block, scaled) = rest.split_at_mut(im2row.block_len());
+        Self { padded, dpadded, block, scaled }
     }
 }

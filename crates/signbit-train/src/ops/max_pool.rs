@@ -1,5 +1,6 @@
 //! Max pooling over real values (before batch norm and sign: its gradient is then that of a real maximum).
 
+use pulp::Arch;
 use rayon::prelude::*;
 use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 
@@ -52,10 +53,35 @@ impl MaxPool2d {
                     winners.fill(tap as u8);
                     continue;
                 }
-                for ((o, w), &x) in out.iter_mut().zip(winners.iter_mut()).zip(x) {
-                    *w = if x > *o { tap as u8 } else { *w };
-                    *o = if x > *o { x } else { *o };
-                }
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((o, w), &x) in out.iter_mut().zip(winners.iter_mut()).zip(x) {
+                            *w = if x > *o { tap as u8 } else { *w };
+                            *o = if x > *o { x } else { *o };
+                        }
+                    },
+                );
+            }
+        }
+    }
+}
+
+impl MaxPool2d {
+    /// Adds each output's gradient to the input that won.
+    fn backward_sample(&self, dx: &mut [f32], dy: &[f32], winners: &[u8]) {
+        let c = self.input.c;
+        for (pixel, (dy, winners)) in dy.chunks_exact(c).zip(winners.chunks_exact(c)).enumerate() {
+            for (tap, offset) in self.taps(pixel / self.output.w, pixel % self.output.w) {
+                let dx = &mut dx[offset..offset + c];
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
+                            *dx += if usize::from(winner) == tap { dy } else { 0.0 };
+                        }
+                    },
+                );
             }
         }
     }
@@ -95,23 +121,11 @@ impl Operator for MaxPool2d {
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
-        let (c, [_, kw]) = (self.input.c, self.geometry.kernel);
         let mut dx = cx.buffers.zeros(pass.grad.n * self.input.elements());
         let sample = self.output.elements();
         let samples = pass.grad.data.par_chunks(sample).zip(self.winners.par_chunks(sample));
         dx.par_chunks_mut(self.input.elements()).zip(samples).for_each(|(dx, (dy, winners))| {
-            let pixels = dy.chunks_exact(c).zip(winners.chunks_exact(c));
-            for (pixel, (dy, winners)) in pixels.enumerate() {
-                let (y, x) = (pixel / self.output.w, pixel % self.output.w);
-                for (channel, (&d, &tap)) in dy.iter().zip(winners).enumerate() {
-                    let tap = usize::from(tap);
-                    let row = self.geometry.row(y, tap / kw, self.input.h);
-                    let column = self.geometry.column(x, tap % kw, self.input.w);
-                    if let (Some(row), Some(column)) = (row, column) {
-                        dx[(row * self.input.w + column) * c + channel] += d;
-                    }
-                }
-            }
+            self.backward_sample(dx, dy, winners);
         });
         let n = pass.grad.n;
         cx.buffers.give(pass.grad.data);

@@ -26,6 +26,11 @@ pub trait Quantizer: Debug + Send + Sync {
     /// The smooth function whose derivative that is, 0 at 0. Plots and gradient tests use it; training does not.
     fn surrogate(&self, x: f32) -> f32;
 
+    /// Whether the derivative is 1 on all of [-1, 1], so that clipped latent weights need no product with it.
+    fn is_one_within_the_clip(&self) -> bool {
+        false
+    }
+
     /// `grad[i] *= derivative(x[i])`.
     ///
     /// # Panics
@@ -75,6 +80,14 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn what_is_said_of_the_clip_holds() {
+        for q in NAMES.map(|name| by_name(name).unwrap()) {
+            let one = (-100..=100).all(|i| q.derivative(i as f32 / 100.0) == 1.0);
+            assert_eq!(q.is_one_within_the_clip(), one, "{}", q.name());
+        }
     }
 
     #[test]

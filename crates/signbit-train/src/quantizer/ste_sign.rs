@@ -16,6 +16,10 @@ impl Quantizer for SteSign {
         if x.abs() <= 1.0 { 1.0 } else { 0.0 }
     }
 
+    fn is_one_within_the_clip(&self) -> bool {
+        true
+    }
+
     fn surrogate(&self, x: f32) -> f32 {
         x.clamp(-1.0, 1.0)
     }

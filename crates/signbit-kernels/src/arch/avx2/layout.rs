@@ -76,30 +76,70 @@ pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
         return portable::pack_weights(conv, rows, out);
     }
     out.fill(0);
-    let (group_in, group_out) = (conv.group_in(), conv.group_out());
-    let blocks = group_out.div_ceil(LANES);
-    let block_words = block_len(conv) / 8;
-    for (o, row) in rows.chunks_exact(words(conv.k())).enumerate() {
-        let (group, lane) = (o / group_out, o % group_out);
-        let block = &mut out[(group * blocks + lane / LANES) * block_words..][..block_words];
-        let lane = lane % LANES;
-        let mut start = 0;
-        for panel in panels(conv) {
-            for (at, tap, byte) in (0..panel.taps * panel.bytes)
-                .map(|at| (at, panel.first_tap + at / panel.bytes, panel.first_byte + at % panel.bytes))
-            {
-                let len = (group_in - byte * 8).min(8);
-                let bits = read_bits(row, tap * group_in + byte * 8, len);
-                block[(start + at) * (LANES / 8) + lane / 8] |= bits << (lane % 8 * 8);
+    let group_out = conv.group_out();
+    let rows_len = words(conv.k());
+    let mut blocks = out.chunks_exact_mut(block_len(conv) / 8);
+    for group in rows.chunks_exact(group_out * rows_len) {
+        for rows in group.chunks(LANES * rows_len) {
+            if let Some(block) = blocks.next() {
+                pack_block(conv, rows, block);
             }
-            start += panel.len();
         }
     }
+}
+
+/// One block: up to 32 rows of K bits become, per byte of K, 32 bytes side by side. Eight rows by eight bytes are
+/// turned at a time.
+fn pack_block(conv: &Conv, rows: &[u64], block: &mut [u64]) {
+    let group_in = conv.group_in();
+    let rows_len = words(conv.k());
+    let mut start = 0;
+    for panel in panels(conv) {
+        for tap in 0..panel.taps {
+            for byte in (0..panel.bytes).step_by(8) {
+                let first = (panel.first_byte + byte) * 8;
+                let bit = (panel.first_tap + tap) * group_in + first;
+                let bytes = (panel.bytes - byte).min(8);
+                let len = (group_in - first).min(64);
+                let at = start + tap * panel.bytes + byte;
+                for (eight, rows) in rows.chunks(8 * rows_len).enumerate() {
+                    let mut square = [0; 8];
+                    for (word, row) in square.iter_mut().zip(rows.chunks_exact(rows_len)) {
+                        *word = read_bits(row, bit, len);
+                    }
+                    for (i, word) in transpose(square).into_iter().take(bytes).enumerate() {
+                        block[(at + i) * (LANES / 8) + eight] = word;
+                    }
+                }
+            }
+        }
+        start += panel.len();
+    }
+}
+
+/// Byte `i` of word `j` becomes byte `j` of word `i`: squares of 4x4, 2x2 and single bytes change places in turn.
+fn transpose(mut words: [u64; 8]) -> [u64; 8] {
+    for (distance, mask) in [(4, 0x0000_0000_FFFF_FFFF), (2, 0x0000_FFFF_0000_FFFF), (1, 0x00FF_00FF_00FF_00FF)] {
+        for low in (0..8).filter(|i| i & distance == 0) {
+            let high = low + distance;
+            let change = ((words[low] >> (8 * distance)) ^ words[high]) & mask;
+            words[low] ^= change << (8 * distance);
+            words[high] ^= change;
+        }
+    }
+    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_square_of_bytes_is_turned() {
+        let words = core::array::from_fn(|j| u64::from_le_bytes(core::array::from_fn(|i| (8 * j + i) as u8)));
+        let turned = core::array::from_fn(|j| u64::from_le_bytes(core::array::from_fn(|i| (8 * i + j) as u8)));
+        assert_eq!(transpose(words), turned);
+    }
 
     /// Panels take every byte of K once and in order, none is longer than the kernel's sums allow, and a part of a
     /// tap begins at a whole word.

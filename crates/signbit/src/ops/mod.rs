@@ -1,0 +1,242 @@
+//! What a step computes, one file per family: safe loops around the bit and real kernels of
+//! `signbit-kernels`.
+//!
+//! A kernel makes its output in rows (of the batch's images, or whole samples), any range of them at a
+//! time, so that rows can be shared among threads and an epilogue can run while they are in the cache.
+
+pub(crate) mod binary;
+pub(crate) mod elementwise;
+pub(crate) mod layout;
+pub(crate) mod real;
+pub(crate) mod stage;
+pub(crate) mod window;
+
+use std::ops::Range;
+
+use crate::memory::Memory;
+use crate::plan::{Place, Plan, Step, Values};
+use crate::threads::{Rows, Workers};
+use binary::{Binary, Thresholds};
+use real::{Real, ScaleMap};
+use stage::PerChannel;
+use window::Window;
+
+/// What a step does, by the type of what it makes.
+#[derive(Debug)]
+pub(crate) enum Kernel {
+    F32(F32Kernel),
+    I32(I32Kernel),
+    Bits(BitsKernel),
+    /// Nothing: the output is the input under another shape.
+    Alias,
+}
+
+/// Kernels that make real numbers.
+#[derive(Debug)]
+pub(crate) enum F32Kernel {
+    /// The input, for the stages that follow.
+    Copy,
+    /// Integers as real numbers.
+    Convert,
+    /// Bits as +1.0 and -1.0.
+    Unpack,
+    Real(Real),
+    /// Binary dot products as real numbers.
+    Dots(Binary),
+    Max(Window),
+    /// With the divisor, where it is not the number of taps inside of the input.
+    Avg(Window, Option<usize>),
+    Concat,
+    Softmax,
+    ScaleMap(ScaleMap),
+}
+
+/// Kernels that make integers.
+#[derive(Debug)]
+pub(crate) enum I32Kernel {
+    /// Binary dot products.
+    Dots(Binary),
+    Max(Window),
+    Concat,
+}
+
+/// Kernels that make bits.
+#[derive(Debug)]
+pub(crate) enum BitsKernel {
+    /// Binary dot products, compared with thresholds.
+    Dots(Binary, Thresholds),
+    /// Signs of real numbers.
+    Sign,
+    /// Signs of integers.
+    SignI32,
+    /// Signs of real numbers from which a shift has been subtracted.
+    RSign(PerChannel),
+    Threshold(Thresholds),
+    Max(Window),
+    Concat,
+    /// Closes the gaps behind each pixel's bits.
+    Flatten,
+}
+
+/// Runs one step for `n` samples: reads from `memory` and `input`, writes its output to `memory`.
+pub(crate) fn run(plan: &Plan, workers: &Workers, step: &Step, n: usize, input: &[f32], memory: &mut Memory) {
+    let Place::Buffer(at) = plan.places.of[step.output] else {
+        return;
+    };
+    // The output's buffer and the scratch leave the memory while they are written to.
+    match &step.kernel {
+        Kernel::Alias => {}
+        Kernel::F32(kernel) => {
+            let mut out = std::mem::take(&mut memory.f32[at]);
+            let mut scratch = step.scratch.map(|i| std::mem::take(&mut memory.f32[i])).unwrap_or_default();
+            let values = Values { plan, n, input, memory };
+            run_f32(kernel, values, workers, step, &mut scratch, &mut out[..values.len(step.output)]);
+            if let Some(i) = step.scratch {
+                memory.f32[i] = scratch;
+            }
+            memory.f32[at] = out;
+        }
+        Kernel::I32(kernel) => {
+            let mut out = std::mem::take(&mut memory.i32[at]);
+            let values = Values { plan, n, input, memory };
+            let (out_len, height) = (values.len(step.output), plan.types[step.output].shape.h);
+            let rows = values.rows(step, height);
+            workers.for_rows(&mut out[..out_len], rows, |first, out| {
+                kernel.run(values, step, first..first + out.len() / rows.len, out);
+            });
+            memory.i32[at] = out;
+        }
+        Kernel::Bits(kernel) => {
+            let mut out = std::mem::take(&mut memory.bits[at]);
+            let values = Values { plan, n, input, memory };
+            let height = if kernel.wants_whole_samples() { 1 } else { plan.types[step.output].shape.h };
+            let (out_len, rows) = (values.len(step.output), values.rows(step, height));
+            workers.for_rows(&mut out[..out_len], rows, |first, out| {
+                kernel.run(values, step, first..first + out.len() / rows.len, out);
+            });
+            memory.bits[at] = out;
+        }
+    }
+}
+
+fn run_f32(
+    kernel: &F32Kernel,
+    values: Values<'_>,
+    workers: &Workers,
+    step: &Step,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    let whole = if let F32Kernel::ScaleMap(map) = kernel {
+        map.run(values, step, scratch, out);
+        true
+    } else {
+        false
+    };
+    let rows = values.rows(step, values.plan.types[step.output].shape.h);
+    workers.for_rows(out, rows, |first, out| {
+        if !whole {
+            kernel.run(values, step, first..first + out.len() / rows.len, out);
+        }
+        for stage in &step.stages {
+            stage.run(values, step, first * rows.len, out);
+        }
+    });
+}
+
+impl F32Kernel {
+    /// Makes `rows` of the output.
+    fn run(&self, values: Values<'_>, step: &Step, rows: Range<usize>, out: &mut [f32]) {
+        let x = step.inputs[0];
+        match self {
+            // In place, the input is there already.
+            Self::Copy if step.in_place => {}
+            Self::Copy => out.copy_from_slice(same_range(values.f32(x), &rows, out.len())),
+            Self::Convert => elementwise::convert(same_range(values.i32(x), &rows, out.len()), out),
+            Self::Unpack => {
+                let shape = values.plan.types[x].shape;
+                let row = shape.w * signbit_kernels::bits::words(shape.c);
+                let x = &values.bits(x)[rows.start * row..rows.end * row];
+                signbit_kernels::bits::unpack_signs(values.plan.isa, x, shape.c, out);
+            }
+            Self::Real(real) => real.run(values, x, rows, out),
+            Self::Dots(binary) => binary.dots_f32(values, x, rows, out),
+            Self::Max(window) => window.max(values.f32(x), rows, out, |max, x| if x > max { x } else { max }),
+            Self::Avg(window, count) => window.avg(values.f32(x), rows, out, *count),
+            Self::Concat => {
+                layout::concat(values, step, rows, out, |values, value| values.f32(value));
+            }
+            Self::Softmax => {
+                let channels = values.plan.types[x].shape.c;
+                elementwise::softmax(same_range(values.f32(x), &rows, out.len()), channels, out);
+            }
+            // Runs as a whole, before the rows.
+            Self::ScaleMap(_) => {}
+        }
+    }
+}
+
+impl I32Kernel {
+    /// Makes `rows` of the output.
+    fn run(&self, values: Values<'_>, step: &Step, rows: Range<usize>, out: &mut [i32]) {
+        let x = step.inputs[0];
+        match self {
+            Self::Dots(binary) => binary.dots(values, x, rows, out),
+            Self::Max(window) => window.max(values.i32(x), rows, out, i32::max),
+            Self::Concat => {
+                layout::concat(values, step, rows, out, |values, value| values.i32(value));
+            }
+        }
+    }
+}
+
+impl BitsKernel {
+    /// Whether its rows are samples.
+    fn wants_whole_samples(&self) -> bool {
+        matches!(self, Self::Max(_) | Self::Flatten)
+    }
+
+    /// Makes `rows` of the output.
+    fn run(&self, values: Values<'_>, step: &Step, rows: Range<usize>, out: &mut [u64]) {
+        let x = step.inputs[0];
+        let (isa, channels) = (values.plan.isa, values.plan.types[x].shape.c);
+        // The numbers whose bits the rows are.
+        let numbers = values.rows_of(step, &rows);
+        match self {
+            Self::Dots(binary, thresholds) => binary.bits(values, x, thresholds, rows, out),
+            Self::Sign => signbit_kernels::bits::pack_signs(isa, &values.f32(x)[numbers], channels, out),
+            Self::SignI32 => {
+                signbit_kernels::bits::pack_signs_i32(isa, &values.i32(x)[numbers], channels, out);
+            }
+            Self::RSign(shift) => binary::rsign(isa, &values.f32(x)[numbers], shift, out),
+            Self::Threshold(thresholds) => {
+                let x = &values.i32(x)[numbers];
+                signbit_kernels::threshold::apply_i32(isa, x, channels, &thresholds.view(), out);
+            }
+            Self::Max(window) => window.max_bits(isa, values.bits(x), rows, out),
+            Self::Concat => layout::concat_bits(values, step, rows, out),
+            Self::Flatten => layout::flatten_bits(values, step, rows, out),
+        }
+    }
+}
+
+/// The part of `x` that belongs to `rows`, for kernels whose input has the output's shape.
+fn same_range<'a, T>(x: &'a [T], rows: &Range<usize>, out_len: usize) -> &'a [T] {
+    let row_len = out_len / rows.len();
+    &x[rows.start * row_len..rows.end * row_len]
+}
+
+impl Values<'_> {
+    /// How the output of `step` may be cut, for samples of `height` rows.
+    fn rows(&self, step: &Step, height: usize) -> Rows {
+        let len = crate::plan::stored_len(self.plan.types[step.output]) / height;
+        Rows { len, in_cache: !step.stages.is_empty(), nanoseconds: step.nanoseconds(self.plan, self.n) }
+    }
+
+    /// Elements of the first input in `rows`, for kernels whose output has the input's shape.
+    fn rows_of(&self, step: &Step, rows: &Range<usize>) -> Range<usize> {
+        let shape = self.plan.types[step.inputs[0]].shape;
+        let len = shape.w * shape.c;
+        rows.start * len..rows.end * len
+    }
+}

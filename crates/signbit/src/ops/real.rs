@@ -1,0 +1,53 @@
+//! Real convolutions and dense layers, and the activation scale: the kernels with a fixed order of operations.
+
+use std::ops::Range;
+
+use signbit_kernels::shape::Conv;
+use signbit_kernels::{Isa, real};
+
+use crate::memory::Aligned;
+use crate::plan::{Step, Values};
+
+/// A real convolution or dense layer with its packed weights.
+#[derive(Debug)]
+pub(crate) struct Real {
+    /// The geometry for one sample.
+    pub(crate) conv: Conv,
+    weights: Aligned<f32>,
+    bias: Option<Box<[f32]>>,
+}
+
+impl Real {
+    /// Packs weights in OHWI order; `conv` is valid. `None` where there is no memory.
+    pub(crate) fn new(isa: Isa, conv: Conv, weights: &[f32], bias: Option<&[f32]>) -> Option<Self> {
+        let mut packed = Aligned::zeros(real::pack_len(isa, &conv))?;
+        real::pack(isa, &conv, weights, &mut packed);
+        Some(Self { conv, weights: packed, bias: bias.map(Into::into) })
+    }
+
+    pub(super) fn run(&self, values: Values<'_>, x: usize, rows: Range<usize>, out: &mut [f32]) {
+        let conv = Conv { n: values.n, ..self.conv };
+        let x = values.f32(x);
+        real::conv2d(values.plan.isa, &conv, x, &self.weights, self.bias.as_deref(), rows, out);
+    }
+}
+
+/// XNOR-Net's K.
+#[derive(Debug)]
+pub(crate) struct ScaleMap {
+    /// The geometry for one sample.
+    pub(crate) conv: Conv,
+}
+
+impl ScaleMap {
+    /// Numbers of scratch per sample: one for each pixel of the input.
+    pub(crate) fn scratch_len(&self) -> usize {
+        self.conv.h * self.conv.w
+    }
+
+    pub(super) fn run(&self, values: Values<'_>, step: &Step, scratch: &mut [f32], out: &mut [f32]) {
+        let conv = Conv { n: values.n, ..self.conv };
+        let scratch = &mut scratch[..values.n * self.scratch_len()];
+        real::scale_map(values.plan.isa, &conv, values.f32(step.inputs[0]), scratch, out);
+    }
+}

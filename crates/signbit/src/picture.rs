@@ -1,0 +1,275 @@
+//! From a picture to a list of classes.
+
+use signbit_model::{Op, Preprocessing, Shape};
+
+use crate::ops::elementwise::softmax;
+use crate::plan::Plan;
+use crate::{Error, Session};
+
+/// A picture of 8 bits per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// `[height, width, channels]`, 0 to 255.
+    pub pixels: &'a [u8],
+}
+
+/// What a model thinks of a picture: one class and how well it fits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The class's place in the output.
+    pub index: usize,
+    /// Its name; its index in digits where the model has no names.
+    pub name: String,
+    /// The network's output.
+    pub score: f32,
+    /// The score where the network ends with a softmax, else the softmax of the scores.
+    pub probability: f32,
+}
+
+impl Session {
+    /// Classifies one picture: brings it to the model's number of channels, applies the model's
+    /// preprocessing, runs, and sorts the classes, the best first (of equal ones, the lowest index).
+    ///
+    /// Colour becomes grey by [`luma`], grey becomes colour by repetition.
+    ///
+    /// # Errors
+    /// [`Error::NoPreprocessing`] where the model does not take pictures; [`Error::PictureSize`],
+    /// [`Error::PictureChannels`] and [`Error::PictureLength`] for a picture that it does not take.
+    pub fn classify(&mut self, picture: &Picture<'_>) -> Result<Vec<Prediction>, Error> {
+        let preprocessing = self.preprocessing()?;
+        let pixels = with_channels(picture, preprocessing)?;
+        let mut input = vec![0.0; preprocessing.shape().elements()];
+        preprocessing.apply(&pixels, &mut input)?;
+        let scores = self.run(&input, 1)?.to_vec();
+        Ok(predictions(&self.plan, &scores))
+    }
+
+    /// [`Session::classify`] of a picture of any kind and size: where the model says how, it is resized to the
+    /// model's size; transparency is dropped.
+    ///
+    /// # Errors
+    /// As [`Session::classify`].
+    #[cfg(feature = "image")]
+    pub fn classify_image(&mut self, image: &image::DynamicImage) -> Result<Vec<Prediction>, Error> {
+        let preprocessing = self.preprocessing()?;
+        let resized = resize(image, preprocessing);
+        let image = resized.as_ref().unwrap_or(image);
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let (channels, pixels) = match image.color().has_color() {
+            true => (3, image.to_rgb8().into_raw()),
+            false => (1, image.to_luma8().into_raw()),
+        };
+        self.classify(&Picture { width, height, channels, pixels: &pixels })
+    }
+
+    fn preprocessing(&self) -> Result<&Preprocessing, Error> {
+        self.plan.preprocessing.as_ref().ok_or(Error::NoPreprocessing)
+    }
+}
+
+/// The picture in the model's size, or `None` where it is in that size already or the model refuses others.
+#[cfg(feature = "image")]
+fn resize(image: &image::DynamicImage, preprocessing: &Preprocessing) -> Option<image::DynamicImage> {
+    use image::imageops::FilterType;
+    use signbit_model::ResizeFilter;
+
+    let filter = match preprocessing.resize?.filter {
+        ResizeFilter::Nearest => FilterType::Nearest,
+        ResizeFilter::Bilinear => FilterType::Triangle,
+        ResizeFilter::Bicubic => FilterType::CatmullRom,
+        ResizeFilter::Lanczos3 => FilterType::Lanczos3,
+    };
+    let width = u32::try_from(preprocessing.width).ok()?;
+    let height = u32::try_from(preprocessing.height).ok()?;
+    let same = (image.width(), image.height()) == (width, height);
+    (!same).then(|| image.resize_exact(width, height, filter))
+}
+
+/// The brightness of a colour by the weights of ITU-R BT.601, rounded:
+/// `(299 r + 587 g + 114 b + 500) / 1000`.
+#[must_use]
+pub fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let sum = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b);
+    // The weights add up to 1000, so that the quotient is at most 255.
+    ((sum + 500) / 1000) as u8
+}
+
+/// The picture's pixels with the model's number of channels, after the checks of its size.
+fn with_channels(picture: &Picture<'_>, preprocessing: &Preprocessing) -> Result<Vec<u8>, Error> {
+    let Picture { width, height, channels, pixels } = *picture;
+    if channels != 1 && channels != 3 {
+        return Err(Error::PictureChannels { found: channels });
+    }
+    let size = Shape { h: height, w: width, c: channels };
+    let (expected, wanted) = (preprocessing.shape(), preprocessing.channels);
+    if (height, width) != (expected.h, expected.w) {
+        return Err(Error::PictureSize { expected, found: size });
+    }
+    if pixels.len() != size.elements() {
+        return Err(Error::PictureLength { size, found: pixels.len() });
+    }
+    Ok(match (channels, wanted) {
+        (3, 1) => pixels.chunks_exact(3).map(|p| luma([p[0], p[1], p[2]])).collect(),
+        (1, 3) => pixels.iter().flat_map(|&p| [p; 3]).collect(),
+        _ => pixels.to_vec(),
+    })
+}
+
+/// The classes with their scores, sorted.
+fn predictions(plan: &Plan, scores: &[f32]) -> Vec<Prediction> {
+    let mut probabilities = scores.to_vec();
+    if !ends_with_softmax(plan) {
+        softmax(scores, scores.len(), &mut probabilities);
+    }
+    let class = |(index, (&score, probability)): (usize, (&f32, f32))| {
+        let name = plan.classes.get(index).cloned().unwrap_or_else(|| index.to_string());
+        Prediction { index, name, score, probability }
+    };
+    let mut list: Vec<_> = scores.iter().zip(probabilities).enumerate().map(class).collect();
+    // NaN fits worst.
+    let key = |p: &Prediction| {
+        if p.score.is_nan() { f32::NEG_INFINITY } else { p.score }
+    };
+    list.sort_by(|a, b| key(b).total_cmp(&key(a)));
+    list
+}
+
+fn ends_with_softmax(plan: &Plan) -> bool {
+    let mut value = plan.graph.output.index();
+    while let Some(node) = value.checked_sub(1).map(|i| &plan.graph.nodes[i]) {
+        match node.op {
+            Op::Softmax => return true,
+            Op::Flatten => value = node.inputs[0].index(),
+            _ => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use signbit_model::{Model, ModelBuilder, Resize, ResizeFilter, Tensor, ValueId};
+
+    use super::*;
+    use crate::Options;
+
+    fn preprocessing(channels: usize) -> Preprocessing {
+        let resize = Some(Resize { filter: ResizeFilter::Nearest });
+        let (scale, shift) = (vec![0.5; channels], vec![-1.0; channels]);
+        Preprocessing { channels, height: 1, width: 2, resize, scale, shift }
+    }
+
+    fn model(channels: usize, body: impl FnOnce(&mut ModelBuilder) -> ValueId) -> Model {
+        let mut b = ModelBuilder::new(Shape::new(1, 2, channels));
+        b.preprocessing(preprocessing(channels));
+        let output = body(&mut b);
+        b.finish(output).unwrap()
+    }
+
+    fn flat(channels: usize) -> Model {
+        model(channels, |b| b.node("flat", Op::Flatten, &[b.input()]))
+    }
+
+    fn scores(model: &Model, picture: &Picture<'_>) -> Vec<f32> {
+        let mut session = Session::new(model, Options::default()).unwrap();
+        let mut list = session.classify(picture).unwrap();
+        list.sort_by_key(|p| p.index);
+        list.iter().map(|p| p.score).collect()
+    }
+
+    #[test]
+    fn luma_is_exact_at_the_corners() {
+        assert_eq!([[0; 3], [255; 3], [255, 0, 0], [0, 255, 0], [0, 0, 255]].map(luma), [0, 255, 76, 150, 29]);
+    }
+
+    #[test]
+    fn colour_and_grey() {
+        let grey = Picture { width: 2, height: 1, channels: 1, pixels: &[4, 6] };
+        let colour = Picture { width: 2, height: 1, channels: 3, pixels: &[255, 0, 0, 0, 0, 255] };
+        assert_eq!(scores(&flat(1), &grey), [1.0, 2.0]);
+        assert_eq!(scores(&flat(3), &grey), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+        assert_eq!(scores(&flat(1), &colour), [37.0, 13.5]);
+        assert_eq!(scores(&flat(3), &colour), [126.5, -1.0, -1.0, -1.0, -1.0, 126.5]);
+    }
+
+    #[test]
+    fn the_best_class_comes_first() {
+        let mut data = flat(1);
+        data.classes = vec!["dark".into(), "bright".into()];
+        let mut session = Session::new(&data, Options::default()).unwrap();
+        let picture = Picture { width: 2, height: 1, channels: 1, pixels: &[2, 4] };
+        let list = session.classify(&picture).unwrap();
+        assert_eq!(
+            list.iter().map(|p| (p.index, p.name.as_str(), p.score)).collect::<Vec<_>>(),
+            [(1, "bright", 1.0), (0, "dark", 0.0)]
+        );
+        assert!((list[0].probability - 0.731_058_6).abs() < 1e-6, "{list:?}");
+        assert!((list[0].probability + list[1].probability - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_softmax_at_the_end_is_not_repeated() {
+        let data = model(1, |b| {
+            let x = b.node("flat", Op::Flatten, &[b.input()]);
+            let x = b.node("softmax", Op::Softmax, &[x]);
+            b.node("again flat", Op::Flatten, &[x])
+        });
+        let mut session = Session::new(&data, Options::default()).unwrap();
+        let list = session.classify(&Picture { width: 2, height: 1, channels: 1, pixels: &[2, 4] }).unwrap();
+        assert!(list.iter().all(|p| p.probability == p.score && p.name == p.index.to_string()), "{list:?}");
+    }
+
+    #[test]
+    fn not_a_number_comes_last() {
+        let data = model(1, |b| {
+            b.tensor("m", Tensor::f32([2], vec![f32::NAN, 1.0]).unwrap());
+            let x = b.node("flat", Op::Flatten, &[b.input()]);
+            b.node("mul", Op::MulAdd { mul: "m".into(), add: "m".into() }, &[x])
+        });
+        let mut session = Session::new(&data, Options::default()).unwrap();
+        let list = session.classify(&Picture { width: 2, height: 1, channels: 1, pixels: &[9, 0] }).unwrap();
+        assert_eq!(list.iter().map(|p| p.index).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn wrong_pictures() {
+        let mut session = Session::new(&flat(3), Options::default()).unwrap();
+        let mut try_it = |width, height, channels, len| {
+            session.classify(&Picture { width, height, channels, pixels: &vec![0; len] }).unwrap_err()
+        };
+        assert!(matches!(try_it(2, 1, 4, 8), Error::PictureChannels { found: 4 }));
+        assert!(matches!(try_it(1, 2, 3, 6), Error::PictureSize { .. }));
+        assert!(matches!(try_it(2, 1, 3, 5), Error::PictureLength { found: 5, .. }));
+    }
+
+    #[test]
+    fn no_preprocessing() {
+        let mut data = flat(1);
+        data.preprocessing = None;
+        let mut session = Session::new(&data, Options::default()).unwrap();
+        let picture = Picture { width: 2, height: 1, channels: 1, pixels: &[2, 4] };
+        assert!(matches!(session.classify(&picture), Err(Error::NoPreprocessing)));
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn images_are_resized_where_the_model_says_so() {
+        let image = image::DynamicImage::ImageLuma8(image::ImageBuffer::from_vec(4, 1, vec![4, 4, 6, 6]).unwrap());
+        let mut data = flat(1);
+        let mut session = Session::new(&data, Options::default()).unwrap();
+        assert_eq!(session.classify_image(&image).unwrap()[0].score, 2.0);
+        if let Some(preprocessing) = &mut data.preprocessing {
+            preprocessing.resize = None;
+        }
+        let mut session = Session::new(&data, Options::default()).unwrap();
+        assert!(matches!(session.classify_image(&image), Err(Error::PictureSize { .. })));
+        let rgba = image::DynamicImage::new_rgba8(2, 1);
+        assert_eq!(session.classify_image(&rgba).unwrap()[0].score, -1.0);
+    }
+}

@@ -1,0 +1,270 @@
+//! Fusion: neighbouring steps become one, so that a value between them is never stored.
+//!
+//! One function per fusion, listed in [`RULES`]. A rule looks at one step and the steps that make its
+//! inputs; where it applies, the later step takes the earlier one in. No rule changes a result: a fused step
+//! does the same operations on each element in the same order.
+
+use super::Step;
+use crate::ops::binary::Thresholds;
+use crate::ops::stage::Stage;
+use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
+
+/// A fusion: changes step `s` and returns true where it applies.
+type Rule = fn(&mut Fusion, s: usize) -> bool;
+
+const RULES: [Rule; 3] = [threshold_after_dots, epilogue_after_dots, epilogue_after_real];
+
+/// Fuses the steps of a graph with `values` values, of which `output` is the result. Steps whose output
+/// nobody reads are dropped first.
+pub(super) fn run(steps: Vec<Step>, values: usize, output: usize) -> Vec<Step> {
+    let mut fusion = Fusion::new(steps, values, output);
+    for s in 0..fusion.steps.len() {
+        while RULES.iter().any(|rule| rule(&mut fusion, s)) {}
+    }
+    fusion.steps.into_iter().flatten().collect()
+}
+
+/// The steps while they are being fused.
+struct Fusion {
+    /// In their order; a step that another one has taken in is `None`.
+    steps: Vec<Option<Step>>,
+    /// How often each value is read.
+    reads: Vec<usize>,
+    /// The step that makes each value.
+    maker: Vec<Option<usize>>,
+}
+
+impl Fusion {
+    fn new(steps: Vec<Step>, values: usize, output: usize) -> Self {
+        let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+        let mut reads = vec![0; values];
+        let mut maker = vec![None; values];
+        // The caller reads the output; twice, so that no rule takes it for a value of one reader.
+        reads[output] = 2;
+        for (i, slot) in steps.iter_mut().enumerate().rev() {
+            let Some(step) = slot.take_if(|step| reads[step.output] > 0) else {
+                *slot = None;
+                continue;
+            };
+            step.inputs.iter().for_each(|&value| reads[value] += 1);
+            maker[step.output] = Some(i);
+            *slot = Some(step);
+        }
+        Self { steps, reads, maker }
+    }
+
+    /// The step that makes `value`, where no one else reads it.
+    fn only_for_this(&self, value: usize) -> Option<(usize, &Step)> {
+        let maker = self.maker[value].filter(|_| self.reads[value] == 1)?;
+        Some((maker, self.steps[maker].as_ref()?))
+    }
+
+    /// Step `s` takes in step `p`, the maker of its first input: it has `kernel`, then both steps' stages.
+    fn join(&mut self, p: usize, s: usize, kernel: impl FnOnce(Kernel, Kernel) -> Kernel) -> bool {
+        let (Some(first), Some(second)) = (self.steps[p].take(), self.steps[s].take()) else {
+            return false;
+        };
+        let shift = first.inputs.len() - 1;
+        let later = second.stages.into_iter().map(|stage| stage.shift_operand(shift));
+        self.steps[s] = Some(Step {
+            nodes: first.nodes.into_iter().chain(second.nodes).collect(),
+            kernel: kernel(first.kernel, second.kernel),
+            stages: first.stages.into_iter().chain(later).collect(),
+            inputs: first.inputs.into_iter().chain(second.inputs.into_iter().skip(1)).collect(),
+            ..second
+        });
+        true
+    }
+}
+
+/// Dot products that are only compared with thresholds: bits come out of the kernel.
+fn threshold_after_dots(fusion: &mut Fusion, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let Kernel::Bits(BitsKernel::Threshold(_) | BitsKernel::SignI32) = step.kernel else {
+        return false;
+    };
+    let Some((p, maker)) = fusion.only_for_this(step.inputs[0]) else {
+        return false;
+    };
+    let Kernel::I32(I32Kernel::Dots(_)) = maker.kernel else {
+        return false;
+    };
+    fusion.join(p, s, |dots, compare| match (dots, compare) {
+        (Kernel::I32(I32Kernel::Dots(dots)), Kernel::Bits(BitsKernel::Threshold(thresholds))) => {
+            Kernel::Bits(BitsKernel::Dots(dots, thresholds))
+        }
+        (Kernel::I32(I32Kernel::Dots(dots)), _) => {
+            let thresholds = Thresholds::of_sign(dots.c_out());
+            Kernel::Bits(BitsKernel::Dots(dots, thresholds))
+        }
+        (_, compare) => compare,
+    })
+}
+
+/// Dot products that only become real numbers: the kernel converts them, and what follows runs on each piece
+/// while it is in the cache.
+fn epilogue_after_dots(fusion: &mut Fusion, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let Kernel::F32(F32Kernel::Convert) = step.kernel else {
+        return false;
+    };
+    let Some((p, maker)) = fusion.only_for_this(step.inputs[0]) else {
+        return false;
+    };
+    let Kernel::I32(I32Kernel::Dots(_)) = maker.kernel else {
+        return false;
+    };
+    fusion.join(p, s, |dots, convert| match dots {
+        Kernel::I32(I32Kernel::Dots(dots)) => Kernel::F32(F32Kernel::Dots(dots)),
+        _ => convert,
+    })
+}
+
+/// Real numbers that only meet an elementwise operator: it runs on each piece while that is in the cache.
+fn epilogue_after_real(fusion: &mut Fusion, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let Kernel::F32(F32Kernel::Copy) = step.kernel else {
+        return false;
+    };
+    let takes_stages = |value: usize| {
+        fusion.only_for_this(value).filter(|(_, maker)| matches!(maker.kernel, Kernel::F32(_))).map(|(p, _)| p)
+    };
+    let first = takes_stages(step.inputs[0]);
+    // A sum may be taken from either side; the side that is made last is the one still in the cache.
+    let second = match step.stages[..] {
+        [Stage::Add { .. }] if step.inputs.len() == 2 => takes_stages(step.inputs[1]),
+        _ => None,
+    };
+    let Some(p) = first.max(second) else {
+        return false;
+    };
+    if Some(p) != first
+        && let Some(step) = &mut fusion.steps[s]
+    {
+        step.inputs.swap(0, 1);
+    }
+    fusion.join(p, s, |maker, _| maker)
+}
+
+#[cfg(test)]
+mod tests {
+    use signbit_kernels::Isa;
+    use signbit_model::{Model, ModelBuilder, Op, Shape, Tensor, ValueId};
+
+    use super::*;
+
+    /// The names of the nodes of each step of a network on 4 numbers, made by `build`.
+    fn steps(build: impl FnOnce(&mut ModelBuilder) -> ValueId) -> Vec<String> {
+        let mut b = ModelBuilder::new(Shape::vector(4));
+        b.tensor("w", Tensor::bits_from_signs([4, 4], &[1; 16]).unwrap());
+        b.tensor("m", Tensor::f32([4], vec![1.0; 4]).unwrap());
+        b.tensor("t", Tensor::i32([4], vec![0; 4]).unwrap());
+        b.tensor("f", Tensor::bits_from_signs([1, 4], &[-1; 4]).unwrap());
+        let output = build(&mut b);
+        let model = used(b, output);
+        let types = signbit_model::infer(&model.graph, &model.tensors).unwrap();
+        let steps = super::super::lower::steps(&model, &types, Isa::best()).unwrap();
+        let names =
+            |step: &Step| step.nodes.iter().map(|&i| model.graph.nodes[i].name.as_str()).collect::<Vec<_>>().join(" ");
+        run(steps, types.len(), output.index()).iter().map(names).collect()
+    }
+
+    /// Finishes the network. Every tensor gets a reader whose result nobody reads.
+    fn used(mut b: ModelBuilder, output: ValueId) -> Model {
+        let x = b.input();
+        b.node("use m", mul_add(), &[x]);
+        let x = b.node("use sign", Op::Sign, &[x]);
+        let x = b.node("use w", dots(), &[x]);
+        b.node("use t", threshold(), &[x]);
+        b.finish(output).unwrap()
+    }
+
+    fn dots() -> Op {
+        Op::BinaryDense { weight: "w".into() }
+    }
+
+    fn mul_add() -> Op {
+        Op::MulAdd { mul: "m".into(), add: "m".into() }
+    }
+
+    fn threshold() -> Op {
+        Op::Threshold { threshold: "t".into(), flip: "f".into() }
+    }
+
+    #[test]
+    fn thresholds_and_signs_follow_dot_products() {
+        let found = steps(|b| {
+            let x = b.node("sign", Op::Sign, &[b.input()]);
+            let x = b.node("fc1", dots(), &[x]);
+            let x = b.node("t1", threshold(), &[x]);
+            let x = b.node("fc2", dots(), &[x]);
+            let x = b.node("s2", Op::Sign, &[x]);
+            b.node("fc3", dots(), &[x])
+        });
+        assert_eq!(found, ["sign", "fc1 t1", "fc2 s2", "fc3"]);
+    }
+
+    #[test]
+    fn a_second_reader_keeps_the_value() {
+        let found = steps(|b| {
+            let x = b.node("sign", Op::Sign, &[b.input()]);
+            let dot = b.node("fc", dots(), &[x]);
+            b.node("t", threshold(), &[dot]);
+            let bits = b.node("t2", threshold(), &[dot]);
+            let fc = b.node("fc2", dots(), &[bits]);
+            let real = b.node("bn", mul_add(), &[dot]);
+            b.node("mul", Op::Mul, &[fc, real])
+        });
+        // `t` has no reader and goes first; then `t2` and `bn` still share the dot products.
+        assert_eq!(found, ["sign", "fc", "t2", "bn", "fc2 mul"]);
+    }
+
+    #[test]
+    fn elementwise_operators_become_an_epilogue() {
+        let found = steps(|b| {
+            let x = b.node("sign", Op::Sign, &[b.input()]);
+            let x = b.node("fc", dots(), &[x]);
+            let x = b.node("bn", mul_add(), &[x]);
+            let x = b.node("relu", Op::Relu, &[x]);
+            let x = b.node("add", Op::Add, &[b.input(), x]);
+            b.node("clip", Op::Clip { min: -1.0, max: 1.0 }, &[x])
+        });
+        assert_eq!(found, ["sign", "fc bn relu add clip"]);
+    }
+
+    #[test]
+    fn the_output_is_kept() {
+        let mut relu = ValueId::INPUT;
+        let found = steps(|b| {
+            relu = b.node("relu", Op::Relu, &[b.input()]);
+            b.node("clip", Op::Clip { min: -1.0, max: 1.0 }, &[relu]);
+            relu
+        });
+        assert_eq!(found, ["relu"]);
+    }
+
+    #[test]
+    fn a_value_added_to_itself_is_read_twice() {
+        let found = steps(|b| {
+            let x = b.node("relu", Op::Relu, &[b.input()]);
+            b.node("double", Op::Add, &[x, x])
+        });
+        assert_eq!(found, ["relu", "double"]);
+    }
+
+    #[test]
+    fn of_two_branches_the_later_one_takes_the_sum() {
+        let found = steps(|b| {
+            let early = b.node("early", Op::Relu, &[b.input()]);
+            let late = b.node("late", mul_add(), &[b.input()]);
+            b.node("add", Op::Add, &[early, late])
+        });
+        assert_eq!(found, ["early", "late add"]);
+    }
+}

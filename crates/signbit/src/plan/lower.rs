@@ -1,0 +1,223 @@
+//! One step for every node: its kernel with weights packed for the instruction set.
+
+use std::collections::BTreeMap;
+
+use signbit_kernels::shape::{Conv, Padding as KernelPadding};
+use signbit_kernels::{Isa, bits::words};
+use signbit_model::{DType, Geometry, Model, ModelError, Node, NodeError, Op, Padding, Shape, Tensor, ValueType};
+
+use super::Step;
+use crate::Error;
+use crate::ops::binary::{Binary, Thresholds};
+use crate::ops::real::{Real, ScaleMap};
+use crate::ops::stage::{PerChannel, Stage};
+use crate::ops::window::Window;
+use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
+
+/// The steps of `model`, in the order of its nodes. `types` is what [`signbit_model::infer`] returned.
+pub(super) fn steps(model: &Model, types: &[ValueType], isa: Isa) -> Result<Vec<Step>, Error> {
+    let nodes = model.graph.nodes.iter().enumerate();
+    nodes
+        .map(|(i, node)| {
+            let inputs: Vec<usize> = node.inputs.iter().map(|id| id.index()).collect();
+            let lowering = Lowering {
+                node,
+                tensors: &model.tensors,
+                x: types[inputs[0]],
+                second: inputs.get(1).map(|&value| types[value]),
+                y: types[i + 1].shape,
+                isa,
+            };
+            let (kernel, stages) = lowering.kernel()?;
+            Ok(Step { nodes: vec![i], kernel, stages, inputs, output: i + 1, in_place: false, scratch: None })
+        })
+        .collect()
+}
+
+/// A node with what its kernel depends on.
+struct Lowering<'a> {
+    node: &'a Node,
+    tensors: &'a BTreeMap<String, Tensor>,
+    /// The first operand.
+    x: ValueType,
+    /// The second operand.
+    second: Option<ValueType>,
+    /// The output's shape.
+    y: Shape,
+    isa: Isa,
+}
+
+impl Lowering<'_> {
+    fn kernel(&self) -> Result<(Kernel, Vec<Stage>), Error> {
+        if let Some(stage) = self.stage()? {
+            let kernel = if self.x.dtype == DType::I32 { F32Kernel::Convert } else { F32Kernel::Copy };
+            return Ok((Kernel::F32(kernel), vec![stage]));
+        }
+        let kernel = match &self.node.op {
+            Op::Conv2d { weight, bias, geometry, groups } => {
+                self.real(self.conv(geometry, *groups, KernelPadding::Zero), weight, bias.as_deref())?
+            }
+            Op::Dense { weight, bias } => self.real(self.dense(), weight, bias.as_deref())?,
+            Op::BinaryConv2d { weight, geometry, groups, padding } => {
+                let padding = match padding {
+                    Padding::Zero => KernelPadding::Zero,
+                    Padding::One => KernelPadding::One,
+                };
+                self.binary(self.conv(geometry, *groups, padding), weight)?
+            }
+            Op::BinaryDense { weight } => self.binary(self.dense(), weight)?,
+            Op::Sign if self.x.dtype == DType::I32 => Kernel::Bits(BitsKernel::SignI32),
+            Op::Sign => Kernel::Bits(BitsKernel::Sign),
+            Op::Unpack => Kernel::F32(F32Kernel::Unpack),
+            Op::RSign { shift } => Kernel::Bits(BitsKernel::RSign(self.f32(shift)?.into())),
+            Op::Threshold { threshold, flip } => {
+                let (t, flip) = (self.i32(threshold)?.into(), self.bits(flip)?.into());
+                Kernel::Bits(BitsKernel::Threshold(Thresholds { t, flip }))
+            }
+            Op::MaxPool2d { geometry } => self.max(geometry),
+            Op::GlobalMaxPool => self.max(&self.whole_image()),
+            Op::AvgPool2d { geometry, count_include_pad } => {
+                let count = count_include_pad.then_some(geometry.kernel[0] * geometry.kernel[1]);
+                Kernel::F32(F32Kernel::Avg(self.window(geometry), count))
+            }
+            Op::GlobalAvgPool => Kernel::F32(F32Kernel::Avg(self.window(&self.whole_image()), None)),
+            Op::Concat => match self.x.dtype {
+                DType::F32 => Kernel::F32(F32Kernel::Concat),
+                DType::I32 => Kernel::I32(I32Kernel::Concat),
+                DType::Bits => Kernel::Bits(BitsKernel::Concat),
+            },
+            Op::Flatten if self.same_in_memory() => Kernel::Alias,
+            Op::Flatten => Kernel::Bits(BitsKernel::Flatten),
+            Op::Softmax => Kernel::F32(F32Kernel::Softmax),
+            Op::ActivationScale { geometry } => {
+                let conv = self.checked(self.conv(geometry, 1, KernelPadding::Zero))?;
+                Kernel::F32(F32Kernel::ScaleMap(ScaleMap { conv }))
+            }
+            // The elementwise operators have become stages above.
+            Op::MulAdd { .. }
+            | Op::Add
+            | Op::Mul
+            | Op::Relu
+            | Op::PRelu { .. }
+            | Op::RPRelu { .. }
+            | Op::Clip { .. } => Kernel::F32(F32Kernel::Copy),
+        };
+        Ok((kernel, Vec::new()))
+    }
+
+    /// The elementwise operators on real numbers.
+    fn stage(&self) -> Result<Option<Stage>, Error> {
+        Ok(Some(match &self.node.op {
+            Op::MulAdd { mul, add } => Stage::MulAdd { mul: self.f32(mul)?.into(), add: self.f32(add)?.into() },
+            Op::Add => Stage::Add { operand: 1 },
+            Op::Mul if self.second.is_some_and(|k| k.shape == self.x.shape) => Stage::Mul { operand: 1 },
+            Op::Mul => Stage::MulPixel { operand: 1 },
+            Op::Relu => Stage::Relu,
+            Op::PRelu { slope } => Stage::PRelu { slope: self.f32(slope)?.into() },
+            Op::RPRelu { shift_in, slope, shift_out } => {
+                let (shift_in, slope): (PerChannel, PerChannel) = (self.f32(shift_in)?.into(), self.f32(slope)?.into());
+                Stage::RPRelu { shift_in, slope, shift_out: self.f32(shift_out)?.into() }
+            }
+            Op::Clip { min, max } => Stage::Clip { min: *min, max: *max },
+            _ => return Ok(None),
+        }))
+    }
+
+    fn real(&self, conv: Conv, weight: &str, bias: Option<&str>) -> Result<Kernel, Error> {
+        let conv = self.checked(conv)?;
+        let bias = bias.map(|name| self.f32(name)).transpose()?;
+        let tensor = self.tensor(weight)?;
+        let signs: Vec<f32>;
+        let weights = match tensor.as_f32() {
+            Some(weights) => weights,
+            None => {
+                let unpacked = tensor.to_signs().ok_or_else(|| self.missing(weight))?;
+                signs = unpacked.into_iter().map(f32::from).collect();
+                &signs
+            }
+        };
+        let real = Real::new(self.isa, conv, weights, bias);
+        let real = real.ok_or_else(|| self.no_memory(size_of_val(weights)))?;
+        Ok(Kernel::F32(F32Kernel::Real(real)))
+    }
+
+    fn binary(&self, conv: Conv, weight: &str) -> Result<Kernel, Error> {
+        let conv = self.checked(conv)?;
+        let rows = self.bits(weight)?;
+        let binary = Binary::new(self.isa, conv, rows);
+        let binary = binary.ok_or_else(|| self.no_memory(size_of_val(rows)))?;
+        Ok(Kernel::I32(I32Kernel::Dots(binary)))
+    }
+
+    fn max(&self, geometry: &Geometry) -> Kernel {
+        let window = self.window(geometry);
+        match self.x.dtype {
+            DType::F32 => Kernel::F32(F32Kernel::Max(window)),
+            DType::I32 => Kernel::I32(I32Kernel::Max(window)),
+            DType::Bits => Kernel::Bits(BitsKernel::Max(window)),
+        }
+    }
+
+    fn window(&self, geometry: &Geometry) -> Window {
+        Window { geometry: *geometry, input: self.x.shape, output: self.y }
+    }
+
+    fn whole_image(&self) -> Geometry {
+        Geometry::valid([self.x.shape.h, self.x.shape.w], [1, 1], [1, 1])
+    }
+
+    /// Whether a flattened value has the same memory: it has, unless there are gaps behind each pixel's bits.
+    fn same_in_memory(&self) -> bool {
+        let Shape { h, w, c } = self.x.shape;
+        self.x.dtype != DType::Bits || c.is_multiple_of(64) || h * w == 1
+    }
+
+    /// The kernels' description of a convolution of one sample.
+    fn conv(&self, geometry: &Geometry, groups: usize, padding: KernelPadding) -> Conv {
+        let Shape { h, w, c } = self.x.shape;
+        let Geometry { kernel, stride, dilation, pads } = *geometry;
+        Conv { n: 1, h, w, c_in: c, c_out: self.y.c, kernel, stride, dilation, pads, padding, groups }
+    }
+
+    fn dense(&self) -> Conv {
+        Conv::dense(1, self.x.shape.c, self.y.c)
+    }
+
+    fn checked(&self, conv: Conv) -> Result<Conv, Error> {
+        let error = |source| Error::Layer { layer: self.node.name.clone(), source };
+        conv.validate().map(|()| conv).map_err(error)
+    }
+
+    fn tensor(&self, name: &str) -> Result<&Tensor, Error> {
+        self.tensors.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    fn f32(&self, name: &str) -> Result<&[f32], Error> {
+        self.tensor(name)?.as_f32().ok_or_else(|| self.missing(name))
+    }
+
+    fn i32(&self, name: &str) -> Result<&[i32], Error> {
+        self.tensor(name)?.as_i32().ok_or_else(|| self.missing(name))
+    }
+
+    fn bits(&self, name: &str) -> Result<&[u64], Error> {
+        self.tensor(name)?.as_rows().ok_or_else(|| self.missing(name))
+    }
+
+    /// There is no tensor of this name and the wanted type. Inference has found out before.
+    fn missing(&self, name: &str) -> Error {
+        let source = NodeError::MissingTensor { tensor: name.to_owned() };
+        ModelError::Node { node: self.node.name.clone(), source }.into()
+    }
+
+    fn no_memory(&self, bytes: usize) -> Error {
+        Error::Memory { layer: self.node.name.clone(), bytes }
+    }
+}
+
+impl Thresholds {
+    /// The thresholds of `sign(x)`.
+    pub(super) fn of_sign(channels: usize) -> Self {
+        Self { t: vec![0; channels].into(), flip: vec![0; words(channels)].into() }
+    }
+}
