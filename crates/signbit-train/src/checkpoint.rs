@@ -38,8 +38,6 @@ pub struct EpochRecord {
     pub train_accuracy: f64,
     /// Share of test samples classified right at the end of the epoch, in evaluation mode.
     pub test_accuracy: f64,
-    /// Wall time of the epoch's training steps.
-    pub seconds: f64,
 }
 
 /// What a checkpoint says of itself.
@@ -151,10 +149,14 @@ pub fn load(run: &Path) -> Result<Loaded, CheckpointError> {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => CheckpointError::Missing(run.into()),
         _ => CheckpointError::Io { path: path.clone(), source },
     })?;
-    parse(&path, &file)
+    from_bytes(&path, &file)
 }
 
-fn parse(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
+/// Parses a checkpoint; `path` is for messages.
+///
+/// # Errors
+/// Where it is not complete and consistent. Nothing is allocated that the file is not large enough to fill.
+pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     let format = |reason: String| CheckpointError::Format { path: path.into(), reason };
     let damaged = |e: safetensors::SafeTensorError| format(format!("not a whole safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(damaged)?;
@@ -163,6 +165,10 @@ fn parse(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     let header: Header = serde_json::from_str(json).map_err(|e| format(format!("the checkpoint's header: {e}")))?;
     if header.format != FORMAT {
         return Err(format(format!("checkpoint format {}; this version reads {FORMAT}", header.format)));
+    }
+    let parameters = zoo::parameters(&header.recipe, header.input, header.classes.len());
+    if parameters.saturating_mul(4) > file.len() as u128 {
+        return Err(format(format!("the recipe has {parameters} parameters, the file is too small for them")));
     }
     let tensors = SafeTensors::deserialize(file).map_err(damaged)?;
     let mut network = zoo::build(&header.recipe, header.input, header.classes.len())

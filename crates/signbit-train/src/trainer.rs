@@ -68,7 +68,12 @@ pub enum Event<'a> {
         accuracy: f64,
     },
     /// An epoch is done.
-    Epoch(&'a EpochRecord),
+    Epoch {
+        /// Its figures.
+        record: &'a EpochRecord,
+        /// Wall time of its training steps. It stands in no record, so that equal seeds give equal checkpoints.
+        seconds: f64,
+    },
 }
 
 /// A training that goes on epoch by epoch.
@@ -152,10 +157,9 @@ impl<'d> Trainer<'d> {
             loss: loss_sum / trained as f64,
             train_accuracy: right as f64 / trained as f64,
             test_accuracy: self.accuracy(&self.data.test)?,
-            seconds,
         };
         self.header.history.push(record);
-        seen(Event::Epoch(&record));
+        seen(Event::Epoch { record: &record, seconds });
         Ok(())
     }
 

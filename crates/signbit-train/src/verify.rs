@@ -194,7 +194,7 @@ fn compare_outputs<E>(report: &mut Report, trained: &Tensor, packed: &[f32]) -> 
         return Err(VerifyError::Outputs { packed: packed.len() / trained.n.max(1), trained: c });
     }
     report.outputs += packed.len() as u64;
-    for (i, (&t, &p)) in trained.data.iter().zip(packed).enumerate().filter(|(_, (t, p))| t != p) {
+    for (i, (&t, &p)) in trained.data.iter().zip(packed).enumerate().filter(|(_, (t, p))| t.to_bits() != p.to_bits()) {
         report.differing_outputs += 1;
         let (sample, channel) = (report.samples + i / c, i % c);
         report.note(Difference { sample, layer: "output".into(), position: (0, 0), channel, trained: t, packed: p });

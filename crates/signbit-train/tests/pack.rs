@@ -15,12 +15,7 @@ struct Reference(Model);
 impl PackedRunner for Reference {
     type Error = signbit_model::ModelError;
 
-    fn run(
-        &mut self,
-        n: usize,
-        input: &[f32],
-        seen: &mut dyn FnMut(&str, Seen<'_>),
-    ) -> Result<Vec<f32>, Self::Error> {
+    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, Seen<'_>)) -> Result<Vec<f32>, Self::Error> {
         let output = interpreter::run_traced(&self.0, n, input, |node, value| match &value.data {
             ValueData::Bits(signs) => {
                 let c = value.ty.shape.c;

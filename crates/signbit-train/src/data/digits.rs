@@ -11,8 +11,8 @@ const TEST_EVERY: usize = 5;
 
 /// 1,438 pictures for training, 359 for the test.
 pub(super) fn load() -> Result<DataSet, DataError> {
-    let images = idx::parse(Path::new("digits/images.idx3.gz"), IMAGES)?;
-    let labels = idx::parse(Path::new("digits/labels.idx1.gz"), LABELS)?;
+    let images = idx::parse_idx(Path::new("digits/images.idx3.gz"), IMAGES)?;
+    let labels = idx::parse_idx(Path::new("digits/labels.idx1.gz"), LABELS)?;
     let all = idx::pictures(Path::new("digits"), images, labels)?;
     let part = |test: bool| {
         let chosen: Vec<usize> = (0..all.len()).filter(|i| (i % TEST_EVERY == TEST_EVERY - 1) == test).collect();

@@ -29,11 +29,14 @@ pub fn read_idx(path: &Path) -> Result<Idx, DataError> {
     let io = |source| DataError::Io { path: path.into(), source };
     let mut bytes = Vec::new();
     File::open(path).map_err(io)?.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
-    parse(path, &bytes)
+    parse_idx(path, &bytes)
 }
 
-/// Parses an IDX file; `path` is for messages.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Idx, DataError> {
+/// Parses an IDX file, gzipped or not; `path` is for messages.
+///
+/// # Errors
+/// Where it is not IDX of bytes, or its length does not fit its header.
+pub fn parse_idx(path: &Path, bytes: &[u8]) -> Result<Idx, DataError> {
     let wrong = |reason: String| DataError::Format { path: path.into(), reason };
     let mut unpacked = Vec::new();
     let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -128,7 +131,7 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&plain).unwrap();
         for bytes in [plain, encoder.finish().unwrap()] {
-            let idx = parse(Path::new("x"), &bytes).unwrap();
+            let idx = parse_idx(Path::new("x"), &bytes).unwrap();
             assert_eq!((idx.dims, idx.bytes), (vec![2, 3], vec![1, 2, 3, 4, 5, 6]));
         }
     }
@@ -147,7 +150,7 @@ mod tests {
         ];
         truncated.clear();
         for (bytes, expected) in cases {
-            let message = parse(Path::new("x"), &bytes).unwrap_err().to_string();
+            let message = parse_idx(Path::new("x"), &bytes).unwrap_err().to_string();
             assert!(message.contains(expected), "{expected}: {message}");
         }
     }

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use signbit_model::{ModelError, Preprocessing, Resize, ResizeFilter, Shape};
 
-pub use idx::{Idx, read_idx};
+pub use idx::{Idx, parse_idx, read_idx};
 
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]

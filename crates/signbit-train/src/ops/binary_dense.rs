@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
-use super::binary_weights::{BinaryWeights, WeightScale};
+use super::binary_weights::{BinaryWeights, TASK, WeightScale};
 use super::real;
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
@@ -83,12 +84,7 @@ impl Operator for BinaryDense {
                     let signs = self.weights.signs(cx, &conv);
                     real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
                 } else {
-                    let (gemm, outputs, k, threads) = (cx.gemm, self.outputs, self.k, rayon::current_num_threads());
-                    self.weights.each_block_of_signs(cx.isa, k, |channels, signs| {
-                        let out = MatMut::strided(&mut out[channels.start..], conv.n, channels.len(), outputs);
-                        let signs = Mat::new(signs, channels.len(), k).t();
-                        gemm.product(out, Mat::new(&x.data, conv.n, k), signs, false, threads);
-                    });
+                    self.weights.times_real(cx, &x.data, conv.n, &mut out);
                 }
                 self.weights.times_alpha(&mut out);
             }
@@ -98,7 +94,7 @@ impl Operator for BinaryDense {
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0);
-        let (n, k, outputs, threads) = (x.n(), self.k, self.outputs, rayon::current_num_threads());
+        let (n, k, outputs) = (x.n(), self.k, self.outputs);
         let mut dy = pass.grad.data;
         let mut unpacked = cx.buffers.real(if matches!(x, Value::Bits(_)) { n * k } else { 0 });
         let real_x = match x {
@@ -108,23 +104,17 @@ impl Operator for BinaryDense {
             }
             Value::Real(x) => &x.data,
         };
-        cx.gemm.product(
-            MatMut::new(self.weights.grad(cx.params), outputs, k),
-            Mat::new(&dy, n, outputs).t(),
-            Mat::new(real_x, n, k),
-            false,
-            threads,
-        );
+        let (gemm, dw) = (cx.gemm, self.weights.grad(cx.params));
+        dw.par_chunks_mut(TASK * k).enumerate().for_each(|(i, dw)| {
+            let channels = dw.len() / k;
+            let dy = Mat::columns(&dy, n, i * TASK, channels, outputs).t();
+            gemm.product(MatMut::new(dw, channels, k), dy, Mat::new(real_x, n, k), false, 1);
+        });
         self.weights.finish_gradient(cx.params, k);
         let dx = pass.wanted[0].then(|| {
             self.weights.times_alpha(&mut dy);
             let mut dx = cx.buffers.real(n * k);
-            let gemm = cx.gemm;
-            self.weights.each_block_of_signs(cx.isa, k, |channels, signs| {
-                let dy = Mat::columns(&dy, n, channels.start, channels.len(), outputs);
-                let signs = Mat::new(signs, channels.len(), k);
-                gemm.product(MatMut::new(&mut dx, n, k), dy, signs, channels.start > 0, threads);
-            });
+            self.weights.gradient_times_signs(cx, &dy, n, &mut dx);
             Tensor::new(n, x.shape(), dx)
         });
         cx.buffers.give(unpacked);

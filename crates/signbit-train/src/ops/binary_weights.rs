@@ -1,7 +1,7 @@
 //! What binary dense and binary convolution share: latent weights, their signs in packed form, the weight scale
 //! factor, and the way of a gradient from the signs to the latent weights.
 
-use std::ops::Range;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -10,13 +10,31 @@ use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
 use super::rows;
+use crate::gemm::{Mat, MatMut};
 use crate::op::Context;
 use crate::params::{ParamId, Params};
 use crate::quantizer::Quantizer;
 use crate::tensor::BitTensor;
 
-/// Unpacked signs in a block: a mebibyte, half of a second-level cache.
-const BLOCK: usize = 256 * 1024;
+/// Output channels, or columns, of one task of a dense product: a multiple of 64, and with a thousand inputs a mebibyte.
+pub(super) const TASK: usize = 256;
+/// Samples of one task that turns a matrix: a cache line of f32.
+const TURN: usize = 16;
+
+thread_local! {
+    /// Unpacked signs of the task at hand.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `len` stale numbers of the thread.
+fn with_scratch(len: usize, used: impl FnOnce(&mut [f32])) {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        used(&mut scratch[..len]);
+    });
+}
 
 /// The factor alpha per output channel that binary weights are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -117,21 +135,56 @@ impl BinaryWeights {
         &self.signs
     }
 
-    /// The signs as ±1.0 in blocks of output channels, `used(channels, [channels, K])`: a block stays in the second-level
-    /// cache between its unpacking and its use.
-    pub(super) fn each_block_of_signs(&mut self, isa: Isa, k: usize, mut used: impl FnMut(Range<usize>, &[f32])) {
-        let row = bits::words(k);
-        let outputs = self.rows.len() / row;
-        let per_block = (BLOCK / k).clamp(1, outputs);
-        self.signs.resize(per_block * k, 0.0);
-        for first in (0..outputs).step_by(per_block) {
-            let channels = first..(first + per_block).min(outputs);
-            let signs = &mut self.signs[..channels.len() * k];
-            let per_task = channels.len().div_ceil(4);
-            let rows = self.rows[channels.start * row..channels.end * row].par_chunks(per_task * row);
-            signs.par_chunks_mut(per_task * k).zip(rows).for_each(|(s, rows)| bits::unpack_signs(isa, rows, k, s));
-            used(channels, signs);
-        }
+    /// `out[n, c_out]` = x `[n, k]` times the transposed signs. Each task unpacks a block of output channels, which
+    /// stays in its second-level cache until it is used, and writes them as rows; the last pass turns the result.
+    pub(super) fn times_real(&self, cx: &mut Context<'_>, x: &[f32], n: usize, out: &mut [f32]) {
+        let (k, row) = (x.len() / n.max(1), bits::words(x.len() / n.max(1)));
+        let c_out = self.rows.len() / row;
+        let (gemm, isa) = (cx.gemm, cx.isa);
+        let mut turned = cx.buffers.real(c_out * n);
+        turned.par_chunks_mut(TASK * n).zip(self.rows.par_chunks(TASK * row)).for_each(|(turned, rows)| {
+            with_scratch(rows.len() / row * k, |signs| {
+                let channels = rows.len() / row;
+                bits::unpack_signs(isa, rows, k, signs);
+                let product = MatMut::new(turned, channels, n);
+                gemm.product(product, Mat::new(signs, channels, k), Mat::new(x, n, k).t(), false, 1);
+            });
+        });
+        out.par_chunks_mut(TURN * c_out).enumerate().for_each(|(i, out)| {
+            for (j, channel) in turned.chunks_exact(n).enumerate() {
+                for (out, value) in out[j..].iter_mut().step_by(c_out).zip(&channel[i * TURN..]) {
+                    *out = *value;
+                }
+            }
+        });
+        cx.buffers.give(turned);
+    }
+
+    /// `dx[n, k]` = dy `[n, c_out]` times the signs. Each task takes a block of the columns of dx and unpacks what it
+    /// needs of every row.
+    pub(super) fn gradient_times_signs(&self, cx: &mut Context<'_>, dy: &[f32], n: usize, dx: &mut [f32]) {
+        let k = dx.len() / n.max(1);
+        let (row, block) = (bits::words(k), TASK * n);
+        let c_out = self.rows.len() / row;
+        let (gemm, isa) = (cx.gemm, cx.isa);
+        let mut blocks = cx.buffers.real(k.div_ceil(TASK) * block);
+        blocks.par_chunks_mut(block).enumerate().for_each(|(i, dx)| {
+            let columns = TASK.min(k - i * TASK);
+            with_scratch(c_out * columns, |signs| {
+                let words = i * TASK / 64..i * TASK / 64 + bits::words(columns);
+                for (signs, bits) in signs.chunks_exact_mut(columns).zip(self.rows.chunks_exact(row)) {
+                    bits::unpack_signs(isa, &bits[words.clone()], columns, signs);
+                }
+                let product = MatMut::new(dx, n, columns);
+                gemm.product(product, Mat::new(dy, n, c_out), Mat::new(signs, c_out, columns), false, 1);
+            });
+        });
+        dx.par_chunks_mut(k).enumerate().for_each(|(sample, dx)| {
+            for (dx, block) in dx.chunks_mut(TASK).zip(blocks.chunks_exact(block)) {
+                dx.copy_from_slice(&block[sample * dx.len()..][..dx.len()]);
+            }
+        });
+        cx.buffers.give(blocks);
     }
 
     /// The signs as the last call of [`BinaryWeights::signs`] left them.

@@ -21,3 +21,9 @@ pub(super) fn build(recipe: &Recipe, input: Shape, classes: usize) -> Result<Net
     blocks.last("dense4", x, classes)?;
     blocks.finish()
 }
+
+/// Weights, batch-norm factors and offsets, and the last layer's biases.
+pub(super) fn parameters(input: u128, width: u128, classes: u128) -> u128 {
+    let last = classes.saturating_mul(width + 1);
+    input.saturating_mul(width).saturating_add(2 * width * width + 6 * width).saturating_add(last)
+}

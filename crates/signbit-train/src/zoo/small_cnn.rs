@@ -31,3 +31,15 @@ pub(super) fn build(recipe: &Recipe, input: Shape, classes: usize) -> Result<Net
     blocks.last("dense6", x, classes)?;
     blocks.finish()
 }
+
+/// Weights, batch-norm factors and offsets, and the last layer's biases.
+pub(super) fn parameters([h, w, c]: [u128; 3], width: u128, classes: u128) -> u128 {
+    let dense = DENSE_PER_CHANNEL as u128 * width;
+    let convolutions = (9 * width).saturating_mul(c) + 9 * width * (width + 2 * width + 4 * width);
+    let flat = (h / 4).saturating_mul(w / 4).saturating_mul(2 * width);
+    let norms = 2 * (width + width + 2 * width + 2 * width + dense);
+    convolutions
+        .saturating_add(flat.saturating_mul(dense))
+        .saturating_add(norms)
+        .saturating_add(classes.saturating_mul(dense + 1))
+}

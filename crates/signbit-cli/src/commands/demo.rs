@@ -1,0 +1,158 @@
+//! `signbit demo`: the whole way on digits that are inside the program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use image::ColorType;
+use serde_json::json;
+use signbit::{Isa, Model, Options};
+use signbit_model::file;
+use signbit_train::checkpoint::{EpochRecord, TWIN_FOLDER};
+use signbit_train::data::{DataSet, Pictures};
+use signbit_train::recipe::Recipe;
+
+use super::bench::{in_turns, spread};
+use super::eval::prepared;
+use super::training::{Start, Training};
+use super::verify::{self, Outcome};
+use crate::args::{JsonArg, ThreadsArg, isa_from_env};
+use crate::failure::Failure;
+use crate::files::{self, BATCH};
+use crate::output::{Out, counted, grouped, percent, short, table};
+
+/// Channels of the network's first stage, and epochs: as many as train within seconds on two cores.
+const WIDTH: usize = 32;
+const EPOCHS: u32 = 12;
+/// Pictures per step: there are few pictures, and more steps learn more from them.
+const STEP: usize = 50;
+/// Test pictures that are written, to be predicted.
+const SAMPLES: usize = 3;
+/// How long the speed is measured.
+const SECONDS: f64 = 1.0;
+
+/// Train, pack, verify and measure a small network and its real-valued twin, on digits inside the program
+#[derive(Args, Debug)]
+#[command(after_help = "\
+EXAMPLE:
+  signbit demo
+  signbit demo --out /tmp/demo --threads 2 --json")]
+pub(crate) struct DemoArgs {
+    /// Folder for the run, the models and the pictures
+    #[arg(long, value_name = "DIR", default_value = "signbit-demo")]
+    out: PathBuf,
+    #[command(flatten)]
+    threads: ThreadsArg,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+/// One of the two networks, on disk.
+struct Candidate {
+    name: &'static str,
+    path: PathBuf,
+    bytes: u64,
+    accuracy: f64,
+    outcome: Outcome,
+    model: Model,
+}
+
+pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let (started, out, dir) = (Instant::now(), args.json.out(), args.out.as_path());
+    let (isa, threads) = (isa_from_env()?, args.threads.threads());
+    let data = DataSet::open("digits")?;
+    let recipe = Recipe { width: WIDTH, epochs: EPOCHS, batch: STEP, ..Recipe::by_name("small-cnn")? };
+    let training = Training { data: &data, isa, threads, out: out.of_parts(), start: Start::Anew, epochs_given: true };
+    let run = dir.join("run");
+    let twin = training.prepare(recipe.as_twin(), &run.join(TWIN_FOLDER))?;
+    let bits = training.prepare(recipe, &run)?;
+    bits.begin()?;
+    twin.begin()?;
+    let (train, test) = (grouped(data.train.len() as u64), grouped(data.test.len() as u64));
+    out.text(format_args!("digits: {train} pictures of 8x8 to train on, {test} to test; the network: small-cnn"))?;
+    let (bits, twin) = (bits.train()?, twin.train()?);
+    out.text("packing, and comparing every hidden bit and output with the trained network ...")?;
+    let (test, model, f32_model) = (&data.test, dir.join("model.signbit"), dir.join("twin.signbit"));
+    let twin = candidate("twin (f32)", &run.join(TWIN_FOLDER), f32_model, twin, test, threads)?;
+    let bits = candidate("bits", &run, model, bits, test, threads)?;
+    let speeds = speeds(&bits, &twin, test, Options { isa, threads, batch: BATCH, fuse: true })?;
+    let pictures = write_samples(dir, test)?;
+    tell(out, &bits, &twin, speeds, &pictures)?;
+    let way = format!("{}, {}", isa.name(), counted(threads as u64, "thread"));
+    out.text(format_args!("\n{:.1} s in all ({way})", started.elapsed().as_secs_f64()))?;
+    let as_json = |candidate: &Candidate, rate: f64| {
+        json!({
+            "model": candidate.path.display().to_string(), "bytes": candidate.bytes,
+            "accuracy": candidate.accuracy, "pictures_per_second": rate,
+            "identical": candidate.outcome.identical, "verify": candidate.outcome.runs,
+        })
+    };
+    out.json(&json!({
+        "twin": as_json(&twin, speeds.1), "bits": as_json(&bits, speeds.0),
+        "times_smaller": twin.bytes as f64 / bits.bytes as f64, "isa": isa.name(), "threads": threads,
+        "pictures": pictures.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "seconds": started.elapsed().as_secs_f64(),
+    }))?;
+    if bits.outcome.identical && twin.outcome.identical { Ok(()) } else { Err(Failure::Differs) }
+}
+
+/// Packs a run, reads the file back and compares it with the run on every instruction set.
+fn candidate(
+    name: &'static str,
+    run: &Path,
+    path: PathBuf,
+    trained: EpochRecord,
+    pictures: &Pictures,
+    threads: usize,
+) -> Result<Candidate, Failure> {
+    let mut loaded = files::run(run)?;
+    file::save(&files::packed(&loaded)?, &path)?;
+    let bytes = fs::metadata(&path).map_err(|e| Failure::path(&path, e))?.len();
+    let model = files::model(&path)?;
+    let ways: Vec<_> = Isa::all().map(|isa| (isa, threads)).collect();
+    let outcome = verify::compare(Out::Silent, &mut loaded, model.data(), pictures, &ways)?;
+    Ok(Candidate { name, path, bytes, accuracy: trained.test_accuracy, outcome, model })
+}
+
+/// Pictures per second of both, measured in turns.
+fn speeds(bits: &Candidate, twin: &Candidate, test: &Pictures, options: Options) -> Result<(f64, f64), Failure> {
+    let indices: Vec<usize> = (0..BATCH).collect();
+    let input = prepared(&bits.model, test, &indices)?;
+    let (mut fast, mut slow) = (bits.model.session(options)?, twin.model.session(options)?);
+    let rounds = in_turns(&mut fast, &mut slow, &input, BATCH, SECONDS)?;
+    let rate = |ms: f64| BATCH as f64 * 1e3 / ms;
+    let fast = rate(spread(rounds.iter().map(|round| round.0)).median);
+    Ok((fast, rate(spread(rounds.iter().map(|round| round.1)).median)))
+}
+
+/// Writes a few test pictures into `dir`. Their names say what is on them.
+fn write_samples(dir: &Path, test: &Pictures) -> Result<Vec<PathBuf>, Failure> {
+    let (width, height) = (test.shape.w as u32, test.shape.h as u32);
+    let write = |i: usize| {
+        let path = dir.join(format!("test-{i}-is-{}.png", test.labels[i]));
+        let saved = image::save_buffer(&path, test.picture(i), width, height, ColorType::L8);
+        saved.map_err(|e| Failure::path(&path, e)).map(|()| path)
+    };
+    (0..SAMPLES).map(write).collect()
+}
+
+fn tell(out: Out, bits: &Candidate, twin: &Candidate, speeds: (f64, f64), pictures: &[PathBuf]) -> Result<(), Failure> {
+    let row = |candidate: &Candidate, rate: f64| {
+        let smaller = twin.bytes as f64 / candidate.bytes as f64;
+        let numbers = [percent(candidate.accuracy), grouped(candidate.bytes), short(smaller), short(rate)];
+        std::iter::once(candidate.name.to_owned()).chain(numbers).collect()
+    };
+    let head = ["network", "accuracy", "bytes", "times smaller", "pictures/s"];
+    out.text(format_args!("\n{}\n", table(&head, 1, [row(twin, speeds.1), row(bits, speeds.0)])))?;
+    let isas: Vec<_> = Isa::all().map(Isa::name).collect();
+    for candidate in [bits, twin] {
+        if candidate.outcome.identical {
+            out.text(format_args!("{}: {} ({})", candidate.name, candidate.outcome.sentence, isas.join(", ")))?;
+        } else {
+            out.text(format_args!("{}: {}", candidate.name, candidate.outcome.sentence))?;
+        }
+    }
+    let pictures: Vec<_> = pictures.iter().map(|path| path.display().to_string()).collect();
+    out.text(format_args!("next: signbit predict {} {}", bits.path.display(), pictures.join(" ")))
+}

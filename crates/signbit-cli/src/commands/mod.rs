@@ -1,0 +1,32 @@
+//! The words of the command, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod bench_train;
+pub(crate) mod demo;
+pub(crate) mod eval;
+pub(crate) mod pack;
+pub(crate) mod predict;
+pub(crate) mod run;
+pub(crate) mod summary;
+pub(crate) mod train;
+pub(crate) mod training;
+pub(crate) mod verify;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Summary(args) => summary::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::BenchTrain(args) => bench_train::run(&args),
+    }
+}

@@ -1,0 +1,230 @@
+//! `signbit train`: a recipe and data become a run.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use signbit_train::checkpoint::{self, TWIN_FOLDER};
+use signbit_train::data::DataSet;
+use signbit_train::optim::Decay;
+use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
+
+use super::training::{Prepared, Start, Training};
+use crate::args::{JsonArg, ThreadsArg, isa_from_env};
+use crate::failure::Failure;
+use crate::output::{counted, percent};
+
+/// Train a network; the run's folder keeps a checkpoint of every epoch and metrics.csv
+#[derive(Args, Debug)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+EXAMPLE:
+  signbit train mlp --data digits --out runs/digits
+  signbit train small-cnn --data mnist --out runs/mnist --epochs 10 --twin
+  signbit train small-cnn --data mnist --out runs/mnist --resume"
+)]
+pub(crate) struct TrainArgs {
+    /// The network: mlp or small-cnn
+    recipe: String,
+    /// digits, mnist, fashion-mnist, or a folder with the four IDX files
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// Folder of the run
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Epochs in all
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Pictures per step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Decides the initial weights and the order of the pictures
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Highest learning rate
+    #[arg(long, value_name = "X")]
+    learning_rate: Option<f32>,
+    /// Units of mlp's hidden layers, channels of small-cnn's first stage
+    #[arg(long, value_name = "N")]
+    width: Option<usize>,
+    /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign
+    #[arg(long, value_name = "NAME")]
+    quantizer: Option<String>,
+    /// Scale factors of binary layers
+    #[arg(long)]
+    scale: Option<ScaleName>,
+    /// Optimiser
+    #[arg(long)]
+    optimizer: Option<OptimizerName>,
+    /// Momentum of sgd [default: 0.9]
+    #[arg(long, value_name = "X")]
+    momentum: Option<f32>,
+    /// How the learning rate falls
+    #[arg(long)]
+    decay: Option<DecayName>,
+    /// Parts that `--decay step` cuts the training into [default: 3]
+    #[arg(long, value_name = "N")]
+    decay_parts: Option<u32>,
+    /// Factor from one part to the next [default: 0.1]
+    #[arg(long, value_name = "X")]
+    decay_factor: Option<f32>,
+    /// Epochs in which the learning rate rises
+    #[arg(long, value_name = "X")]
+    warmup_epochs: Option<f32>,
+    /// Loss
+    #[arg(long)]
+    loss: Option<LossName>,
+    /// Train the same network in real numbers too, into RUN/twin
+    #[arg(long)]
+    twin: bool,
+    /// Go on with the run in the folder
+    #[arg(long, conflicts_with = "force")]
+    resume: bool,
+    /// Start anew where the folder already holds a run
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    threads: ThreadsArg,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+#[value(rename_all = "snake_case")]
+enum ScaleName {
+    None,
+    Alpha,
+    AlphaK,
+    AbsOfMean,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq)]
+enum OptimizerName {
+    Adam,
+    Sgd,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq)]
+enum DecayName {
+    Constant,
+    Cosine,
+    Step,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+#[value(rename_all = "snake_case")]
+enum LossName {
+    CrossEntropy,
+    SquaredError,
+}
+
+pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+    let out = args.json.out();
+    let (isa, threads) = (isa_from_env()?, args.threads.threads());
+    // The recipe comes first: a wrong option is told before any data is read.
+    let recipe = recipe(args)?;
+    let data = DataSet::open(&args.data)?;
+    let start = match (args.resume, args.force) {
+        (true, _) => Start::Resume,
+        (_, true) => Start::Anew,
+        _ => Start::New,
+    };
+    let training = Training { data: &data, isa, threads, out, start, epochs_given: args.epochs.is_some() };
+    // Both are looked at before either begins.
+    let twin = match args.twin {
+        true => Some(training.prepare(recipe.as_twin(), &args.out.join(TWIN_FOLDER))?),
+        false => None,
+    };
+    let binary = training.prepare(recipe, &args.out)?;
+    binary.begin()?;
+    twin.as_ref().map_or(Ok(()), Prepared::begin)?;
+    let done = binary.train()?;
+    let twin = twin.map(Prepared::train).transpose()?;
+    out.text(format_args!(
+        "test accuracy {} after {}",
+        percent(done.test_accuracy),
+        counted(done.epoch.into(), "epoch")
+    ))?;
+    if let Some(twin) = twin {
+        let gap = 100.0 * (twin.test_accuracy - done.test_accuracy);
+        let accuracy = percent(twin.test_accuracy);
+        out.text(format_args!("the same network in real numbers: {accuracy}, a gap of {gap:.2} percentage points"))?;
+    }
+    out.text(format_args!("next: signbit pack {} -o model.signbit", args.out.display()))
+}
+
+/// The recipe that the options make: of the run in the folder where it goes on, else of the name.
+fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
+    let named = Recipe::by_name(&args.recipe)?;
+    let base = match args.resume {
+        true => {
+            let stored = checkpoint::load(&args.out)?.header.recipe;
+            if stored.network != named.network {
+                let message = format!("the run trains another network than {}; name the same one", args.recipe);
+                return Err(Failure::path(&args.out, message));
+            }
+            stored
+        }
+        false => named,
+    };
+    let mut recipe = Recipe {
+        epochs: args.epochs.unwrap_or(base.epochs),
+        batch: args.batch.unwrap_or(base.batch),
+        seed: args.seed.unwrap_or(base.seed),
+        learning_rate: args.learning_rate.unwrap_or(base.learning_rate),
+        width: args.width.unwrap_or(base.width),
+        quantizer: args.quantizer.clone().unwrap_or(base.quantizer),
+        warmup_epochs: args.warmup_epochs.unwrap_or(base.warmup_epochs),
+        ..base
+    };
+    if let Some(scale) = args.scale {
+        recipe.scale = match scale {
+            ScaleName::None => ScaleFactor::None,
+            ScaleName::Alpha => ScaleFactor::Alpha,
+            ScaleName::AlphaK => ScaleFactor::AlphaK,
+            ScaleName::AbsOfMean => ScaleFactor::AbsOfMean,
+        };
+    }
+    if let Some(loss) = args.loss {
+        recipe.loss = match loss {
+            LossName::CrossEntropy => LossKind::CrossEntropy,
+            LossName::SquaredError => LossKind::SquaredError,
+        };
+    }
+    recipe.optimizer = optimizer(args, recipe.optimizer)?;
+    recipe.decay = decay(args, recipe.decay)?;
+    recipe.validate()?;
+    Ok(recipe)
+}
+
+fn optimizer(args: &TrainArgs, base: OptimizerKind) -> Result<OptimizerKind, Failure> {
+    let stored = match base {
+        OptimizerKind::Sgd { momentum } => momentum,
+        OptimizerKind::Adam => 0.9,
+    };
+    let sgd = OptimizerKind::Sgd { momentum: args.momentum.unwrap_or(stored) };
+    match (args.optimizer, base) {
+        (Some(OptimizerName::Sgd), _) | (None, OptimizerKind::Sgd { .. }) => Ok(sgd),
+        _ if args.momentum.is_some() => Err(Failure::input("--momentum belongs to --optimizer sgd; adam has none")),
+        _ => Ok(OptimizerKind::Adam),
+    }
+}
+
+fn decay(args: &TrainArgs, base: Decay) -> Result<Decay, Failure> {
+    let (parts, factor) = match base {
+        Decay::Step { parts, factor } => (parts, factor),
+        _ => (3, 0.1),
+    };
+    let step = Decay::Step { parts: args.decay_parts.unwrap_or(parts), factor: args.decay_factor.unwrap_or(factor) };
+    let decay = match args.decay {
+        Some(DecayName::Step) => step,
+        Some(DecayName::Constant) => Decay::Constant,
+        Some(DecayName::Cosine) => Decay::Cosine,
+        None if matches!(base, Decay::Step { .. }) => step,
+        None => base,
+    };
+    if !matches!(decay, Decay::Step { .. }) && (args.decay_parts.is_some() || args.decay_factor.is_some()) {
+        return Err(Failure::input("--decay-parts and --decay-factor belong to --decay step"));
+    }
+    Ok(decay)
+}

@@ -1,0 +1,167 @@
+//! `signbit verify`: the trained network against its bits, picture by picture.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use signbit::Isa;
+use signbit_train::checkpoint::Loaded;
+use signbit_train::data::{DataSet, Pictures};
+use signbit_train::verify::{Report, VerifyError, verify};
+
+use crate::args::{JsonArg, cores, count, isa_by_name, isa_from_env};
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Out, counted, grouped};
+use crate::packed_runner::SessionRunner;
+use crate::progress::Progress;
+
+/// Prove that a model computes what its run trained: every hidden bit and every output, on all test pictures
+#[derive(Args, Debug)]
+#[command(after_help = "\
+EXAMPLE:
+  signbit verify runs/digits digits.signbit --data digits
+  signbit verify runs/digits digits.signbit --data digits --isa portable --threads 1,2
+
+EXIT CODE:
+  0 identical, 1 a difference was found, 2 the comparison could not be made")]
+pub(crate) struct VerifyArgs {
+    /// Folder of the run
+    run: PathBuf,
+    /// The model that was packed from it
+    model: PathBuf,
+    /// digits, mnist, fashion-mnist, or a folder with the four IDX files
+    #[arg(long, value_name = "NAME|PATH")]
+    data: String,
+    /// Instruction set, or all [default: $SIGNBIT_ISA, else all that this CPU has]
+    #[arg(long, value_name = "NAME|all")]
+    isa: Option<String>,
+    /// Numbers of threads, with commas between [default: 1 and one per core]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = count(1024))]
+    threads: Vec<usize>,
+    /// Compare the first N test pictures only
+    #[arg(long, value_name = "N", value_parser = count(u64::MAX))]
+    first: Option<usize>,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
+    let out = args.json.out();
+    let isas = isas(args.isa.as_deref())?;
+    let mut loaded = files::run(&args.run)?;
+    let model = files::model(&args.model)?.into_data();
+    let data = DataSet::open(&args.data)?;
+    files::check_fit(&data, loaded.header.input, loaded.header.classes.len())?;
+    let mut threads = match args.threads.is_empty() {
+        true => vec![1, cores()],
+        false => args.threads.clone(),
+    };
+    threads.dedup();
+    let pictures = first(data.test, args.first);
+    let ways: Vec<_> = isas.iter().flat_map(|&isa| threads.iter().map(move |&threads| (isa, threads))).collect();
+    let outcome = compare(out, &mut loaded, &model, &pictures, &ways)?;
+    out.text(&outcome.sentence)?;
+    out.json(&json!({ "identical": outcome.identical, "verdict": outcome.sentence, "runs": outcome.runs }))?;
+    if outcome.identical { Ok(()) } else { Err(Failure::Differs) }
+}
+
+/// What a comparison on several instruction sets and numbers of threads has found.
+pub(crate) struct Outcome {
+    pub(crate) identical: bool,
+    /// For people: the counts, or the first difference.
+    pub(crate) sentence: String,
+    /// For machines: one object per way.
+    pub(crate) runs: Vec<Value>,
+}
+
+/// Compares on each instruction set and number of threads.
+pub(crate) fn compare(
+    out: Out,
+    loaded: &mut Loaded,
+    model: &signbit_model::Model,
+    pictures: &Pictures,
+    ways: &[(Isa, usize)],
+) -> Result<Outcome, Failure> {
+    let mut runs = Vec::new();
+    let mut counts = String::new();
+    loaded.network.set_isa(isa_from_env()?);
+    if model.preprocessing.as_ref() != Some(&loaded.header.preprocessing) {
+        let sentence = "differs: the model's preprocessing is not that of the run".to_owned();
+        return Ok(Outcome { identical: false, sentence, runs });
+    }
+    for &(isa, threads) in ways {
+        let way = format!("{}, {}", isa.name(), counted(threads as u64, "thread"));
+        let mut runner = SessionRunner::new(model, isa, threads)?;
+        let progress = Progress::new(pictures.len(), "pictures");
+        progress.prefix(&way);
+        let preprocessing = loaded.header.preprocessing.clone();
+        let report =
+            verify(&mut loaded.network, &mut runner, pictures, &preprocessing, &mut |done| progress.done(done));
+        progress.end();
+        let report = match report {
+            Ok(report) => report,
+            Err(error @ (VerifyError::Layers(_) | VerifyError::Outputs { .. })) => {
+                return Ok(Outcome { identical: false, sentence: format!("differs: {error}"), runs });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        runs.push(as_json(isa, threads, &report));
+        counts = counted_in(&report);
+        if let Some(difference) = &report.first {
+            let sentence = format!("differs: {difference}; {counts} ({way})");
+            return Ok(Outcome { identical: false, sentence, runs });
+        }
+        out.text(format_args!("{way}: {counts}"))?;
+    }
+    Ok(Outcome { identical: true, sentence: format!("identical: {counts}"), runs })
+}
+
+/// `1,234 bits and 3,590 outputs on 359 pictures, 0 differ`.
+fn counted_in(report: &Report) -> String {
+    let (bits, outputs) = (counted(report.bits, "bit"), counted(report.outputs, "output"));
+    let pictures = counted(report.samples as u64, "picture");
+    let differ = match report.identical() {
+        true => "0 differ".to_owned(),
+        false => format!(
+            "{} and {} differ, {} changed",
+            counted(report.differing_bits, "bit"),
+            counted(report.differing_outputs, "output"),
+            grouped(report.differing_classes) + if report.differing_classes == 1 { " class" } else { " classes" },
+        ),
+    };
+    format!("{bits} and {outputs} on {pictures}, {differ}")
+}
+
+fn as_json(isa: Isa, threads: usize, report: &Report) -> Value {
+    let first = report.first.as_ref().map(|d| {
+        json!({
+            "sample": d.sample, "layer": d.layer, "row": d.position.0, "column": d.position.1, "channel": d.channel,
+            "trained": d.trained, "packed": d.packed,
+        })
+    });
+    json!({
+        "isa": isa.name(), "threads": threads, "identical": report.identical(), "pictures": report.samples,
+        "layers": report.layers, "bits": report.bits, "differing_bits": report.differing_bits,
+        "outputs": report.outputs, "differing_outputs": report.differing_outputs,
+        "differing_classes": report.differing_classes, "right": report.right, "first_difference": first,
+    })
+}
+
+fn isas(name: Option<&str>) -> Result<Vec<Isa>, Failure> {
+    let chosen = std::env::var_os("SIGNBIT_ISA").is_some_and(|name| !name.is_empty());
+    match name {
+        Some("all") => Ok(Isa::all().collect()),
+        Some(name) => Ok(vec![isa_by_name(name)?]),
+        None if chosen => Ok(vec![isa_from_env()?]),
+        None => Ok(Isa::all().collect()),
+    }
+}
+
+/// The first `n` pictures, or all.
+fn first(mut pictures: Pictures, n: Option<usize>) -> Pictures {
+    let n = n.unwrap_or(usize::MAX).min(pictures.len());
+    pictures.labels.truncate(n);
+    pictures.pixels.truncate(n * pictures.shape.elements());
+    pictures
+}

@@ -1,0 +1,63 @@
+//! Models, runs and data from disk, with messages that name the file and what would be right.
+
+use std::path::Path;
+
+use signbit::Model;
+use signbit::model::{FileError, ModelError};
+use signbit_train::checkpoint::{self, Loaded};
+use signbit_train::data::DataSet;
+
+use crate::failure::Failure;
+
+/// The most pictures that a command takes through a network at once.
+pub(crate) const BATCH: usize = 100;
+
+/// Reads a model.
+pub(crate) fn model(path: &Path) -> Result<Model, Failure> {
+    if path.is_dir() {
+        return Err(Failure::path(path, "this is a folder; give the file that `signbit pack RUN -o FILE` writes"));
+    }
+    Model::load(path).map_err(|error| match error {
+        signbit::Error::Model(ModelError::File(FileError::Io { source, .. })) => {
+            Failure::path(path, format!("cannot read the model: {source}"))
+        }
+        error => Failure::path(path, format!("not a whole model of signbit: {error}")),
+    })
+}
+
+/// Reads the checkpoint of a run.
+pub(crate) fn run(path: &Path) -> Result<Loaded, Failure> {
+    Ok(checkpoint::load(path)?)
+}
+
+/// The model of a run, with everything that is known of it: preprocessing, class names and notes.
+pub(crate) fn packed(loaded: &Loaded) -> Result<signbit_model::Model, Failure> {
+    let header = &loaded.header;
+    let mut model = loaded.network.pack()?;
+    model.preprocessing = Some(header.preprocessing.clone());
+    model.classes.clone_from(&header.classes);
+    let accuracy = header.history.last().map_or(0.0, |last| last.test_accuracy);
+    let notes = [
+        ("recipe", serde_json::to_string(&header.recipe)?),
+        ("data", header.data.clone()),
+        ("epochs", header.history.len().to_string()),
+        ("test accuracy", accuracy.to_string()),
+        ("signbit", env!("CARGO_PKG_VERSION").to_owned()),
+    ];
+    model.notes = notes.map(|(key, note)| (key.to_owned(), note)).into();
+    Ok(model)
+}
+
+/// The test pictures of a data set have the size that the network takes, and no more classes.
+pub(crate) fn check_fit(data: &DataSet, input: signbit_model::Shape, classes: usize) -> Result<(), Failure> {
+    let found = data.test.shape;
+    if found != input {
+        let message = format!("the pictures of {} are {found}, the network takes {input}", data.name);
+        return Err(Failure::input(message + " (height x width x channels)"));
+    }
+    if data.classes.len() > classes {
+        let (name, found) = (&data.name, data.classes.len());
+        return Err(Failure::input(format!("{name} has {found} classes, the network {classes} outputs")));
+    }
+    Ok(())
+}
