@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use signbit::{Error, Isa, Options, Session, ValueView};
-use signbit_train::verify::{PackedRunner, Seen};
+use signbit_train::verify::{PackedRunner, SeenBits};
 
 use crate::files::BATCH;
 
@@ -27,7 +27,7 @@ impl SessionRunner {
 impl PackedRunner for SessionRunner {
     type Error = Error;
 
-    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, Seen<'_>)) -> Result<Vec<f32>, Error> {
+    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, SeenBits<'_>)) -> Result<Vec<f32>, Error> {
         // A session shows a large batch in slices: they are put together again.
         let mut fused: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         let output = self.fused.run_traced(input, n, |node, value| {
@@ -36,16 +36,16 @@ impl PackedRunner for SessionRunner {
             }
         })?;
         let output = output.to_vec();
-        let mut all: Vec<(String, Vec<u64>)> = Vec::new();
+        let mut all: Vec<(String, usize, Vec<u64>)> = Vec::new();
         self.unfused.run_traced(input, n, |node, value| {
-            let ValueView::Bits { data, .. } = value else { return };
-            match all.iter_mut().find(|(name, _)| *name == node.name) {
-                Some((_, words)) => words.extend_from_slice(data),
-                None => all.push((node.name.clone(), data.to_vec())),
+            let ValueView::Bits { shape, data } = value else { return };
+            match all.iter_mut().find(|(name, ..)| *name == node.name) {
+                Some((.., words)) => words.extend_from_slice(data),
+                None => all.push((node.name.clone(), shape.c, data.to_vec())),
             }
         })?;
-        for (name, words) in &all {
-            seen(name, Seen::Bits(fused.get(name).unwrap_or(words)));
+        for (name, channels, words) in &all {
+            seen(name, SeenBits { channels: *channels, words: fused.get(name).unwrap_or(words) });
         }
         Ok(output)
     }

@@ -1,9 +1,9 @@
 //! A training run on disk: one safetensors file with everything that is needed to go on, to pack and to verify.
 //!
 //! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat). The
-//! metadata key `signbit_checkpoint` holds a [`Header`] as JSON.
+//! metadata key `signbit_checkpoint` holds a [`Header`] as JSON, `signbit_crc32` a checksum over it and all tensors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -25,6 +25,8 @@ pub const TWIN_FOLDER: &str = "twin";
 const FORMAT: u32 = 1;
 /// Key of the header in the file's metadata.
 const KEY: &str = "signbit_checkpoint";
+/// Key of the checksum.
+const CHECKSUM: &str = "signbit_crc32";
 
 /// One epoch's figures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,8 +127,22 @@ pub fn save(run: &Path, header: &Header, network: &Network, optimizer: &dyn Opti
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format(e.to_string()))?;
     let json = serde_json::to_string(&header).map_err(|e| format(e.to_string()))?;
-    let file = serialize(views, Some(HashMap::from([(KEY.to_string(), json)]))).map_err(|e| format(e.to_string()))?;
+    let checksum = checksum(&json, views.iter().map(|(name, view)| (*name, view.clone())));
+    let metadata = HashMap::from([(KEY.to_string(), json), (CHECKSUM.to_string(), checksum)]);
+    let file = serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))?;
     signbit_model::file::replace(&path, &file).map_err(|source| CheckpointError::Io { path, source })
+}
+
+/// CRC-32 of the header, then of each tensor by name: its name, shape and bytes.
+fn checksum<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, TensorView<'a>)>) -> String {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(header.as_bytes());
+    for (name, tensor) in tensors.collect::<BTreeMap<_, _>>() {
+        crc.update(name.as_bytes());
+        tensor.shape().iter().for_each(|&d| crc.update(&(d as u64).to_le_bytes()));
+        crc.update(tensor.data());
+    }
+    format!("{:08x}", crc.finalize())
 }
 
 /// A checkpoint read back: its header, the network with all its numbers, and the optimiser where it stopped.
@@ -162,6 +178,11 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(damaged)?;
     let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
     let json = json.ok_or_else(|| format("a safetensors file, but not a checkpoint of signbit".into()))?;
+    let tensors = SafeTensors::deserialize(file).map_err(damaged)?;
+    let announced = metadata.metadata().as_ref().and_then(|m| m.get(CHECKSUM));
+    if announced != Some(&checksum(json, tensors.iter())) {
+        return Err(format("the checkpoint is damaged: its checksum does not fit".into()));
+    }
     let header: Header = serde_json::from_str(json).map_err(|e| format(format!("the checkpoint's header: {e}")))?;
     if header.format != FORMAT {
         return Err(format(format!("checkpoint format {}; this version reads {FORMAT}", header.format)));
@@ -170,7 +191,6 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     if parameters.saturating_mul(4) > file.len() as u128 {
         return Err(format(format!("the recipe has {parameters} parameters, the file is too small for them")));
     }
-    let tensors = SafeTensors::deserialize(file).map_err(damaged)?;
     let mut network = zoo::build(&header.recipe, header.input, header.classes.len())
         .map_err(|source| CheckpointError::Zoo { path: path.into(), source })?;
     let numbers = |name: &str, len: usize| -> Result<Vec<f32>, CheckpointError> {

@@ -42,7 +42,7 @@ pub fn bit(d: i32, alpha: Option<f32>, m: f32, b: f32) -> bool {
 }
 
 /// The threshold of one channel whose dot products lie in `-k..=k`: equations (4) to (6).
-/// `alpha` must not be negative, and all numbers finite.
+/// `alpha` must not be negative, and `k * alpha * m + b` finite with all that it is made of.
 pub fn threshold(k: i32, alpha: Option<f32>, m: f32, b: f32) -> Threshold {
     let flip = m < 0.0;
     // The side that large dot products are on.

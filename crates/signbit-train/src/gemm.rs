@@ -21,9 +21,11 @@ pub struct MatMut<'a> {
     row_stride: usize,
 }
 
-/// Elements of a slice that a matrix with these strides reaches.
-fn reach(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+/// Whether a slice of `len` elements holds all that a matrix with these strides reaches.
+fn fits(len: usize, rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> bool {
+    let (Some(last_row), Some(last_col)) = (rows.checked_sub(1), cols.checked_sub(1)) else { return true };
+    let reach = || last_row.checked_mul(row_stride)?.checked_add(last_col.checked_mul(col_stride)?);
+    reach().is_some_and(|last| last < len)
 }
 
 impl<'a> Mat<'a> {
@@ -32,7 +34,7 @@ impl<'a> Mat<'a> {
     /// # Panics
     /// If `data` is shorter than `rows * cols`.
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert!(data.len() >= rows * cols, "matrix {rows} x {cols} needs more than {} numbers", data.len());
+        assert!(fits(data.len(), rows, cols, cols, 1), "matrix {rows} x {cols} needs more than {} numbers", data.len());
         Self { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
@@ -41,7 +43,8 @@ impl<'a> Mat<'a> {
     /// # Panics
     /// If `data` is shorter than `rows * width` or the columns are not all there.
     pub fn columns(data: &'a [f32], rows: usize, first: usize, cols: usize, width: usize) -> Self {
-        assert!(first + cols <= width && data.len() >= rows * width, "columns {first}..{} of {width}", first + cols);
+        let inside = first.checked_add(cols).is_some_and(|end| end <= width);
+        assert!(inside && fits(data.len(), rows, width, width, 1), "{cols} columns from {first} of {width}");
         Self { data: &data[first.min(data.len())..], rows, cols, row_stride: width, col_stride: 1 }
     }
 
@@ -66,7 +69,7 @@ impl<'a> MatMut<'a> {
     /// If `data` is too short or the rows overlap.
     pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(row_stride >= cols, "rows of {cols} overlap at stride {row_stride}");
-        assert!(data.len() >= reach(rows, cols, row_stride, 1), "matrix {rows} x {cols} does not fit its slice");
+        assert!(fits(data.len(), rows, cols, row_stride, 1), "matrix {rows} x {cols} does not fit its slice");
         Self { data, rows, cols, row_stride }
     }
 }
@@ -90,11 +93,11 @@ impl Gemm for GemmCrate {
     fn product(&self, c: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool, threads: usize) {
         assert!(c.rows == a.rows && c.cols == b.cols && a.cols == b.rows, "matrix shapes do not fit");
         for m in [&a, &b] {
-            assert!(m.data.len() >= reach(m.rows, m.cols, m.row_stride, m.col_stride));
+            assert!(fits(m.data.len(), m.rows, m.cols, m.row_stride, m.col_stride));
         }
         let threads = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
-        // SAFETY: for each of the three matrices `reach` was checked against its slice, so every
-        // element that the strides address lies inside; `c` is borrowed mutably, so it overlaps
+        // SAFETY: for each of the three matrices `fits` was checked against its slice (`a` and `b` above, `c` in
+        // `MatMut::strided`), so every element that the strides address lies inside; `c` is borrowed mutably, so it overlaps
         // neither `a` nor `b`, and its rows do not overlap each other (`MatMut::strided`).
         unsafe {
             gemm::gemm(
@@ -155,6 +158,24 @@ mod tests {
         GemmCrate.product(MatMut::new(&mut one, m, n), Mat::new(&a, m, k), Mat::new(&b, k, n), false, 1);
         GemmCrate.product(MatMut::new(&mut two, m, n), Mat::new(&a, m, k), Mat::new(&b, k, n), false, 3);
         assert!(one.iter().zip(&two).all(|(x, y)| x.to_bits() == y.to_bits()));
+    }
+
+    #[test]
+    #[should_panic(expected = "needs more than 0 numbers")]
+    fn sizes_that_wrap_are_refused() {
+        Mat::new(&[], 1 << 32, 1 << 32);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not fit its slice")]
+    fn strides_that_wrap_are_refused() {
+        MatMut::strided(&mut [0.0; 4], (1 << 33) + 1, 1, 1 << 31);
+    }
+
+    #[test]
+    #[should_panic(expected = "columns from")]
+    fn columns_that_wrap_are_refused() {
+        Mat::columns(&[0.0; 4], 2, usize::MAX, 2, 2);
     }
 
     #[test]

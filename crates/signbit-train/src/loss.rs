@@ -53,11 +53,16 @@ fn squared_error(output: &Tensor, values: &[f32], grad: &mut [f32]) -> f64 {
     total / f64::from(outputs)
 }
 
-/// The class with the largest output, the first of equals, for each sample.
+/// The class with the largest output, the first of equals, for each sample; `u32::MAX`, which is no class, where no
+/// output is a number.
 pub fn classes_of(output: &Tensor) -> impl Iterator<Item = u32> + '_ {
     output.data.chunks_exact(output.shape.elements().max(1)).map(|y| {
-        let best = y.iter().enumerate().fold((0, f32::NEG_INFINITY), |b, (i, &v)| if v > b.1 { (i, v) } else { b });
-        best.0 as u32
+        let best = y.iter().enumerate().fold(None, |best: Option<(usize, f32)>, (i, &v)| match best {
+            Some((_, largest)) if v.is_nan() || v <= largest => best,
+            None if v.is_nan() => None,
+            _ => Some((i, v)),
+        });
+        best.map_or(u32::MAX, |(i, _)| i as u32)
     })
 }
 
@@ -85,6 +90,14 @@ mod tests {
     fn gradients_by_finite_differences() {
         check(Target::Classes(&[2, 0]));
         check(Target::Values(&[1.0, 0.0, -1.0, 0.5, 0.5, 2.0]));
+    }
+
+    #[test]
+    fn the_largest_output_wins_and_nan_never() {
+        let nan = f32::NAN;
+        let rows = [[1.0, 3.0, 3.0], [nan, -5.0, -7.0], [f32::NEG_INFINITY, nan, nan], [nan, nan, nan]];
+        let output = Tensor::new(4, Shape::vector(3), rows.concat());
+        assert_eq!(classes_of(&output).collect::<Vec<_>>(), [1, 1, 0, u32::MAX]);
     }
 
     #[test]

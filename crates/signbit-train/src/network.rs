@@ -123,7 +123,7 @@ impl NetworkBuilder {
             params: self.params,
             last_read,
             buffers: Buffers::default(),
-            isa: Isa::best(),
+            isa: Isa::from_env().unwrap_or_else(|_| Isa::best()),
             gemm: Box::new(GemmCrate),
         })
     }
@@ -143,7 +143,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Chooses the instruction set of the packed kernels; the best one by default.
+    /// Chooses the instruction set of the packed kernels. By default it is the one that `SIGNBIT_ISA` names, or the
+    /// best where it names none that this CPU has.
     pub fn set_isa(&mut self, isa: Isa) {
         self.isa = isa;
     }

@@ -18,16 +18,20 @@ pub enum PackError {
         kind: &'static str,
     },
     /// A trained number is NaN or infinite.
-    #[error("layer {layer}: {what} of channel {channel} is {value}; the training has diverged")]
+    #[error("{what}, number {index}, is {value}; the training has diverged")]
     NotFinite {
-        /// The layer's name.
-        layer: String,
-        /// Which of its numbers.
-        what: &'static str,
-        /// Output channel.
-        channel: usize,
+        /// The tensor, or what of which layer.
+        what: String,
+        /// Place in it.
+        index: usize,
         /// The number.
         value: f32,
+    },
+    /// A threshold over integers of unknown size.
+    #[error("layer {layer}: the operator before it gives integers without saying how large they can be")]
+    Unbounded {
+        /// The layer's name.
+        layer: String,
     },
     /// The network has no layer.
     #[error("the network has no layer")]
@@ -48,8 +52,8 @@ pub struct Packed {
     /// A threshold takes it in, and max pooling lets it pass (a factor that is not negative keeps the order);
     /// every other operator asks for [`Packer::settled`].
     pub scale: Option<Vec<f32>>,
-    /// For integers, the largest magnitude they can have.
-    pub bound: i32,
+    /// For integers, the largest magnitude they can have; a threshold needs it.
+    pub bound: Option<i32>,
 }
 
 /// Collects the packed graph.
@@ -65,12 +69,16 @@ impl<'a> Packer<'a> {
     }
 
     pub(crate) fn input(&self) -> Packed {
-        Packed { id: ValueId(0), ty: ValueType::new(self.input, DType::F32), scale: None, bound: 0 }
+        Packed { id: ValueId(0), ty: ValueType::new(self.input, DType::F32), scale: None, bound: None }
     }
 
     pub(crate) fn finish(mut self, output: &Packed) -> Result<Model, PackError> {
         let output = self.settled("output", output);
-        Ok(self.builder.finish(output.id)?)
+        let model = self.builder.finish(output.id)?;
+        for (name, tensor) in &model.tensors {
+            finite(|| name.clone(), tensor.as_f32().unwrap_or_default())?;
+        }
+        Ok(model)
     }
 
     /// The trained numbers.
@@ -84,22 +92,28 @@ impl<'a> Packer<'a> {
         name
     }
 
-    /// Adds a node of real or packed output.
+    /// Adds a node. An operator that gives integers sets [`Packed::bound`] of what is returned.
     pub fn node(&mut self, name: &str, op: Op, inputs: &[&Packed], ty: ValueType) -> Packed {
         let ids: Vec<_> = inputs.iter().map(|p| p.id).collect();
-        Packed { id: self.builder.node(name, op, &ids), ty, scale: None, bound: 0 }
+        Packed { id: self.builder.node(name, op, &ids), ty, scale: None, bound: None }
     }
 
     /// The value with its pending scale factor applied, by a node `name/scale` where there is one.
     pub fn settled(&mut self, name: &str, x: &Packed) -> Packed {
         match &x.scale {
             None => x.clone(),
-            Some(scale) => self.mul_add(&format!("{name}/scale"), x, scale.clone(), vec![0.0; scale.len()]),
+            Some(scale) => self.affine(&format!("{name}/scale"), x, scale.clone(), vec![0.0; scale.len()]),
         }
     }
 
     /// y = x * mul + add per channel. A pending scale factor is applied before.
     pub fn mul_add(&mut self, name: &str, x: &Packed, mul: Vec<f32>, add: Vec<f32>) -> Packed {
+        let x = self.settled(name, x);
+        self.affine(name, &x, mul, add)
+    }
+
+    /// The node of [`Packer::mul_add`], whatever is pending.
+    fn affine(&mut self, name: &str, x: &Packed, mul: Vec<f32>, add: Vec<f32>) -> Packed {
         let c = mul.len();
         let real = |data| Tensor::F32 { shape: vec![c], data };
         let mul = self.tensor(format!("{name}.mul"), real(mul));
@@ -113,21 +127,16 @@ impl<'a> Packer<'a> {
     /// Where a number is not finite.
     pub fn affine_sign(&mut self, name: &str, x: &Packed, m: &[f32], b: &[f32]) -> Result<Packed, PackError> {
         let alphas = x.scale.as_deref();
-        for (what, numbers) in [("the batch-norm factor", m), ("the batch-norm offset", b)]
-            .into_iter()
-            .chain(alphas.map(|a| ("the scale factor", a)))
-        {
-            if let Some(channel) = numbers.iter().position(|v| !v.is_finite()) {
-                return Err(PackError::NotFinite { layer: name.into(), what, channel, value: numbers[channel] });
-            }
-        }
         let bits = ValueType::new(x.ty.shape, DType::Bits);
         if x.ty.dtype != DType::I32 {
-            let x = self.settled(name, x);
-            let y = self.mul_add(&format!("{name}/affine"), &x, m.to_vec(), b.to_vec());
+            let y = self.mul_add(&format!("{name}/affine"), x, m.to_vec(), b.to_vec());
             return Ok(self.node(name, Op::Sign, &[&y], bits));
         }
-        let folded: Vec<_> = (0..m.len()).map(|c| fold::threshold(x.bound, alphas.map(|a| a[c]), m[c], b[c])).collect();
+        let bound = x.bound.ok_or_else(|| PackError::Unbounded { layer: name.into() })?;
+        // The largest value on the way: a threshold is found over finite numbers only.
+        let largest = |c: usize| bound as f32 * alphas.map_or(1.0, |a| a[c]) * m[c] + b[c];
+        finite(|| format!("batch norm of layer {name}"), &(0..m.len()).map(largest).collect::<Vec<_>>())?;
+        let folded: Vec<_> = (0..m.len()).map(|c| fold::threshold(bound, alphas.map(|a| a[c]), m[c], b[c])).collect();
         let mut flips = vec![0u64; m.len().div_ceil(64)];
         for (c, _) in folded.iter().enumerate().filter(|(_, f)| f.flip) {
             flips[c / 64] |= 1 << (c % 64);
@@ -136,5 +145,13 @@ impl<'a> Packer<'a> {
         let threshold = self.tensor(format!("{name}.threshold"), t);
         let flip = self.tensor(format!("{name}.flip"), Tensor::Bits { shape: vec![1, m.len()], rows: flips });
         Ok(self.node(name, Op::Threshold { threshold, flip }, &[x], bits))
+    }
+}
+
+/// Refuses numbers that are not finite.
+fn finite(what: impl Fn() -> String, numbers: &[f32]) -> Result<(), PackError> {
+    match numbers.iter().position(|v| !v.is_finite()) {
+        Some(index) => Err(PackError::NotFinite { what: what(), index, value: numbers[index] }),
+        None => Ok(()),
     }
 }

@@ -84,6 +84,12 @@ pub enum LossKind {
     SquaredError,
 }
 
+/// Highest learning rate of a real-valued twin that is given none.
+pub const TWIN_RATE: f32 = 1e-3;
+
+/// The names of the networks.
+pub const NETWORKS: [&str; 2] = ["mlp", "small-cnn"];
+
 /// Every choice of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,10 +127,10 @@ pub struct Recipe {
 #[non_exhaustive]
 pub enum RecipeError {
     /// No network of this name.
-    #[error("there is no network {0:?}; the networks are mlp, small-cnn")]
+    #[error("there is no network {0:?}; the networks are {names}", names = NETWORKS.join(", "))]
     Network(String),
     /// No quantizer of this name.
-    #[error("there is no quantizer {0:?}; the quantizers are ste_sign, approx_sign, swish_sign")]
+    #[error("there is no quantizer {0:?}; the quantizers are {names}", names = quantizer::NAMES.join(", "))]
     Quantizer(String),
     /// A number outside of its range.
     #[error("{what} is {value}; it must be {range}")]
@@ -166,9 +172,11 @@ impl Recipe {
         }
     }
 
-    /// The same recipe in real numbers.
-    pub fn as_twin(&self) -> Self {
-        Self { twin: true, learning_rate: self.learning_rate.min(1e-3), ..self.clone() }
+    /// The same recipe in real numbers. Real weights want smaller steps than latent ones, whose size counts only by
+    /// its sign: without a learning rate of its own, the twin has the recipe's or [`TWIN_RATE`], whichever is smaller.
+    pub fn as_twin(&self, learning_rate: Option<f32>) -> Self {
+        let learning_rate = learning_rate.unwrap_or_else(|| self.learning_rate.min(TWIN_RATE));
+        Self { twin: true, learning_rate, ..self.clone() }
     }
 
     /// The quantizer of the recipe.

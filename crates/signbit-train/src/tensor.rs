@@ -20,7 +20,7 @@ impl Tensor {
     /// # Panics
     /// If `data` does not hold `n * h * w * c` numbers.
     pub fn new(n: usize, shape: Shape, data: Vec<f32>) -> Self {
-        assert_eq!(data.len(), n * elements(shape), "tensor data does not fit its shape");
+        assert_eq!(data.len(), n * shape.elements(), "tensor data does not fit its shape");
         Self { n, shape, data }
     }
 
@@ -106,11 +106,6 @@ impl Value {
     }
 }
 
-/// Numbers in one sample of this shape.
-pub fn elements(shape: Shape) -> usize {
-    shape.h * shape.w * shape.c
-}
-
 /// Buffers that steps hand back and take again, so that a training step does not ask the system for
 /// tens of megabytes anew (every page would be zeroed on first touch).
 #[derive(Debug, Default)]
@@ -153,12 +148,12 @@ impl Buffers {
 
 /// The smallest kept buffer that is large enough, else a new one.
 fn take<T: Copy>(kept: &mut Vec<Vec<T>>, len: usize, fill: T) -> Vec<T> {
-    let fits = (0..kept.len()).filter(|&i| kept[i].len() >= len).min_by_key(|&i| kept[i].len());
+    let fits = (0..kept.len()).filter(|&i| kept[i].capacity() >= len).min_by_key(|&i| kept[i].capacity());
     match fits {
         // A much larger buffer is left for the tensor that needs it.
-        Some(i) if kept[i].len() <= 2 * len + 64 => {
+        Some(i) if kept[i].capacity() <= 2 * len + 64 => {
             let mut buffer = kept.swap_remove(i);
-            buffer.truncate(len);
+            buffer.resize(len, fill);
             buffer
         }
         _ => vec![fill; len],
@@ -177,7 +172,10 @@ mod tests {
         buffers.give(first);
         let small = buffers.real(10);
         assert!(small.as_ptr() != address, "a small request must not take a large buffer");
-        let large = buffers.real(900);
-        assert_eq!(large.as_ptr(), address);
+        for len in [900, 1000] {
+            let large = buffers.real(len);
+            assert_eq!((large.as_ptr(), large.len()), (address, len));
+            buffers.give(large);
+        }
     }
 }

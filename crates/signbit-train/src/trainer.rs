@@ -33,11 +33,9 @@ pub enum TrainError {
         /// The data's.
         pictures: usize,
     },
-    /// The loss is no longer a number.
-    #[error("the loss is {loss} in epoch {epoch}; a lower learning rate than {learning_rate} may help")]
+    /// The loss or a weight is no longer a finite number.
+    #[error("the training has diverged in epoch {epoch}; a lower learning rate than {learning_rate} may help")]
     Diverged {
-        /// The loss.
-        loss: f64,
         /// Counted from 1.
         epoch: u32,
         /// The recipe's highest.
@@ -124,7 +122,7 @@ impl<'d> Trainer<'d> {
     /// Trains one epoch, evaluates, and adds the record to the header. The last incomplete batch of an epoch is left out.
     ///
     /// # Errors
-    /// Where the loss is no longer finite.
+    /// Where the loss or a weight is no longer finite.
     pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
         let recipe = self.header.recipe.clone();
         let done = self.header.history.len() as u32;
@@ -137,13 +135,14 @@ impl<'d> Trainer<'d> {
             decay: recipe.decay,
             total: u64::from(recipe.epochs) * steps as u64,
         };
+        let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
         let (mut loss_sum, mut right, mut trained) = (0.0, 0, 0);
         for (i, indices) in order.chunks_exact(recipe.batch).enumerate() {
             let rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
             let (loss, hits) = self.step(&recipe, indices, rate)?;
             if !loss.is_finite() {
-                return Err(TrainError::Diverged { loss, epoch, learning_rate: recipe.learning_rate });
+                return Err(diverged);
             }
             loss_sum += loss * indices.len() as f64;
             right += hits;
@@ -152,6 +151,9 @@ impl<'d> Trainer<'d> {
             seen(Event::Step { epoch, step: i + 1, steps, loss, accuracy });
         }
         let seconds = start.elapsed().as_secs_f64();
+        if self.network.params().values().iter().any(|v| !v.is_finite()) {
+            return Err(diverged);
+        }
         let record = EpochRecord {
             epoch,
             loss: loss_sum / trained as f64,

@@ -15,13 +15,13 @@ use crate::tensor::{BitTensor, Tensor, Value};
 /// Samples per pass.
 const BATCH: usize = 100;
 
-/// One value of the packed network, as its runner saw it.
+/// Bits of the packed network, as its runner saw them.
 #[derive(Clone, Copy, Debug)]
-pub enum Seen<'a> {
-    /// Packed bits: rows of `words(c)` words.
-    Bits(&'a [u64]),
-    /// Real numbers.
-    Real(&'a [f32]),
+pub struct SeenBits<'a> {
+    /// Channels of a row.
+    pub channels: usize,
+    /// Rows of `words(channels)` words.
+    pub words: &'a [u64],
 }
 
 /// Runs the packed network over `n` samples `[n, h, w, c]`, shows the named nodes' values and returns the output.
@@ -29,11 +29,11 @@ pub trait PackedRunner {
     /// What can go wrong.
     type Error;
 
-    /// Calls `seen(node name, value)` for each node whose value exists, and returns the output.
+    /// Calls `seen(node name, bits)` for each node that gives bits, and returns the output.
     ///
     /// # Errors
     /// Whatever the runner's are.
-    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, Seen<'_>)) -> Result<Vec<f32>, Self::Error>;
+    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, SeenBits<'_>)) -> Result<Vec<f32>, Self::Error>;
 }
 
 /// The first place where the two networks differ.
@@ -108,7 +108,7 @@ pub enum VerifyError<E> {
     /// The pictures do not fit the preprocessing.
     #[error(transparent)]
     Pictures(#[from] ModelError),
-    /// Not every layer of bits has a counterpart of its name and size in the packed network.
+    /// These layers of bits have no counterpart of their name and size in the packed network.
     #[error("the packed network does not have the bits of {0}; was it packed from this run?")]
     Layers(String),
     /// The outputs are not of one size.
@@ -145,23 +145,23 @@ pub fn verify<R: PackedRunner>(
                 trained.push((name.into(), value.clone()));
             }
         });
-        let mut layers = 0;
+        let mut missing: Vec<&str> = trained.iter().map(|(name, _)| name.as_str()).collect();
         let packed_output = packed
             .run(indices.len(), &input, &mut |name, seen| {
                 let counterpart = trained.iter().find(|(n, _)| n == name);
-                if let (Some((_, Value::Bits(t))), Seen::Bits(p)) = (counterpart, seen)
-                    && t.words.len() == p.len()
+                if let Some((_, Value::Bits(t))) = counterpart
+                    && t.shape.c == seen.channels
+                    && t.words.len() == seen.words.len()
                 {
-                    layers += 1;
-                    compare_bits(&mut report, first, name, t, p);
+                    missing.retain(|n| *n != name);
+                    compare_bits(&mut report, first, name, t, seen.words);
                 }
             })
             .map_err(VerifyError::Run)?;
-        if layers != trained.len() {
-            let names: Vec<_> = trained.into_iter().map(|(name, _)| name).collect();
-            return Err(VerifyError::Layers(names.join(", ")));
+        if !missing.is_empty() {
+            return Err(VerifyError::Layers(missing.join(", ")));
         }
-        report.layers = layers;
+        report.layers = trained.len();
         compare_outputs(&mut report, &output, &packed_output)?;
         let labels = indices.iter().map(|&i| pictures.labels[i]);
         let packed_output = Tensor::new(output.n, output.shape, packed_output);

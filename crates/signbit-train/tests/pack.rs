@@ -6,7 +6,7 @@ use signbit_model::{Model, Shape, words};
 use signbit_train::data::Pictures;
 use signbit_train::network::Network;
 use signbit_train::recipe::{Recipe, ScaleFactor};
-use signbit_train::verify::{PackedRunner, Report, Seen, VerifyError, verify};
+use signbit_train::verify::{PackedRunner, Report, SeenBits, VerifyError, verify};
 use signbit_train::zoo;
 
 /// The packed network in the reference interpreter.
@@ -15,18 +15,15 @@ struct Reference(Model);
 impl PackedRunner for Reference {
     type Error = signbit_model::ModelError;
 
-    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, Seen<'_>)) -> Result<Vec<f32>, Self::Error> {
-        let output = interpreter::run_traced(&self.0, n, input, |node, value| match &value.data {
-            ValueData::Bits(signs) => {
-                let c = value.ty.shape.c;
-                let mut rows = vec![0u64; signs.len() / c * words(c)];
-                for (i, _) in signs.iter().enumerate().filter(|(_, s)| **s > 0) {
-                    rows[i / c * words(c) + i % c / 64] |= 1 << (i % c % 64);
-                }
-                seen(&node.name, Seen::Bits(&rows));
+    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, SeenBits<'_>)) -> Result<Vec<f32>, Self::Error> {
+        let output = interpreter::run_traced(&self.0, n, input, |node, value| {
+            let ValueData::Bits(signs) = &value.data else { return };
+            let channels = value.ty.shape.c;
+            let mut rows = vec![0u64; signs.len() / channels * words(channels)];
+            for (i, _) in signs.iter().enumerate().filter(|(_, s)| **s > 0) {
+                rows[i / channels * words(channels) + i % channels / 64] |= 1 << (i % channels % 64);
             }
-            ValueData::F32(x) => seen(&node.name, Seen::Real(x)),
-            ValueData::I32(_) => {}
+            seen(&node.name, SeenBits { channels, words: &rows });
         })?;
         match output.data {
             ValueData::F32(y) => Ok(y),
@@ -75,7 +72,7 @@ fn recipes() -> Vec<Recipe> {
         for scale in [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
             recipes.push(Recipe { scale, ..base.clone() });
         }
-        recipes.push(base.as_twin());
+        recipes.push(base.as_twin(None));
     }
     recipes
 }

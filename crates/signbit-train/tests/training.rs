@@ -31,7 +31,7 @@ fn every_choice_learns() {
     recipes.push(Recipe { optimizer: OptimizerKind::Sgd { momentum: 0.9 }, learning_rate: 0.1, ..small() });
     recipes.push(Recipe { decay: Decay::Step { parts: 2, factor: 0.1 }, warmup_epochs: 0.5, ..small() });
     recipes.push(Recipe { loss: LossKind::SquaredError, ..small() });
-    recipes.push(small().as_twin());
+    recipes.push(small().as_twin(None));
     let cnn = Recipe::by_name("small-cnn").expect("small-cnn");
     recipes.push(Recipe { width: 8, epochs: 8, batch: 50, learning_rate: 0.01, ..cnn });
     let wrong: Vec<_> = recipes
@@ -89,6 +89,17 @@ fn a_damaged_checkpoint_is_an_error() {
         let message = checkpoint::load(folder.path()).err().expect("an error").to_string();
         assert!(message.contains(checkpoint::FILE_NAME), "{length}: {message}");
     }
+    // Every byte of the header and a part of the body, one bit at a time.
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().expect("8 bytes")) as usize;
+    let accepted: Vec<usize> = (8..header)
+        .chain((header..whole.len()).step_by(997))
+        .filter(|&at| {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            checkpoint::from_bytes(&path, &flipped).is_ok()
+        })
+        .collect();
+    assert!(accepted.is_empty(), "flips at {accepted:?} were accepted");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The IDX format of MNIST: magic `00 00 08 rank`, one big-endian u32 per dimension, then bytes; plain or gzipped.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -18,8 +18,8 @@ pub struct Idx {
     pub bytes: Vec<u8>,
 }
 
-/// Largest file that is taken in: a hundred times MNIST.
-const MAX_BYTES: u64 = 5 << 30;
+/// Most bytes of data that are taken in: a hundred times MNIST.
+const MAX_BYTES: usize = 5 << 30;
 
 /// Reads an IDX file of bytes; gzip is recognised by its magic.
 ///
@@ -27,40 +27,53 @@ const MAX_BYTES: u64 = 5 << 30;
 /// Where the file cannot be read or is not IDX.
 pub fn read_idx(path: &Path) -> Result<Idx, DataError> {
     let io = |source| DataError::Io { path: path.into(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
-    parse_idx(path, &bytes)
+    let mut file = BufReader::new(File::open(path).map_err(io)?);
+    let gzip = file.fill_buf().map_err(io)?.starts_with(&GZIP);
+    if gzip { read(path, GzDecoder::new(file)) } else { read(path, file) }
 }
+
+/// First bytes of a gzip stream.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Parses an IDX file, gzipped or not; `path` is for messages.
 ///
 /// # Errors
 /// Where it is not IDX of bytes, or its length does not fit its header.
 pub fn parse_idx(path: &Path, bytes: &[u8]) -> Result<Idx, DataError> {
+    if bytes.starts_with(&GZIP) { read(path, GzDecoder::new(bytes)) } else { read(path, bytes) }
+}
+
+/// Reads the header, then as many bytes as it announces and one more, so that a longer file is noticed.
+fn read(path: &Path, mut source: impl Read) -> Result<Idx, DataError> {
     let wrong = |reason: String| DataError::Format { path: path.into(), reason };
-    let mut unpacked = Vec::new();
-    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
-        let read = GzDecoder::new(bytes).take(MAX_BYTES).read_to_end(&mut unpacked);
-        read.map_err(|e| wrong(format!("the gzip stream is damaged: {e}")))?;
-        &unpacked
-    } else {
-        bytes
+    let broken = |e: std::io::Error| match e.kind() {
+        ErrorKind::UnexpectedEof => wrong("the file ends inside its header".into()),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => wrong(format!("the gzip stream is damaged: {e}")),
+        _ => DataError::Io { path: path.into(), source: e },
     };
-    let rank = match bytes {
-        [0, 0, 8, rank @ 1..=4, ..] => usize::from(*rank),
-        [0, 0, 8, ..] => return Err(wrong("an IDX file has 1 to 4 dimensions".into())),
+    let mut magic = [0; 4];
+    source.read_exact(&mut magic).map_err(broken)?;
+    let rank = match magic {
+        [0, 0, 8, rank @ 1..=4] => usize::from(rank),
+        [0, 0, 8, _] => return Err(wrong("an IDX file has 1 to 4 dimensions".into())),
         [0, 0, ..] => return Err(wrong("an IDX file of bytes was expected, this one has another type".into())),
         _ => return Err(wrong("this is not an IDX file (they begin with 00 00 08)".into())),
     };
-    let header = bytes.get(4..4 + 4 * rank).ok_or_else(|| wrong("the file ends inside its header".into()))?;
-    let dims: Vec<usize> =
-        header.chunks_exact(4).map(|d| u32::from_be_bytes([d[0], d[1], d[2], d[3]]) as usize).collect();
-    let data = &bytes[4 + 4 * rank..];
-    let total = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    if total != Some(data.len()) {
-        return Err(wrong(format!("the header announces {dims:?} bytes, {} follow", data.len())));
+    let mut dims = Vec::new();
+    for _ in 0..rank {
+        let mut dim = [0; 4];
+        source.read_exact(&mut dim).map_err(broken)?;
+        dims.push(u32::from_be_bytes(dim) as usize);
     }
-    Ok(Idx { dims, bytes: data.to_vec() })
+    let total = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_BYTES);
+    let total = total.ok_or_else(|| wrong(format!("the header announces {dims:?} bytes, more than {MAX_BYTES}")))?;
+    let mut bytes = Vec::new();
+    source.take(total as u64 + 1).read_to_end(&mut bytes).map_err(broken)?;
+    if bytes.len() != total {
+        let found = if bytes.len() > total { "more follow".into() } else { format!("{} follow", bytes.len()) };
+        return Err(wrong(format!("the header announces {dims:?} bytes, {found}")));
+    }
+    Ok(Idx { dims, bytes })
 }
 
 /// Pictures from an IDX file of rank 3 (grey) or 4 (`[n, h, w, c]`) and one of labels.
@@ -138,17 +151,18 @@ mod tests {
 
     #[test]
     fn each_way_to_be_wrong_has_its_message() {
-        let mut truncated = file(&[2, 3], &[1, 2, 3]);
         let cases = [
             (b"P5 28 28".to_vec(), "not an IDX file"),
+            (vec![], "ends inside its header"),
             (vec![0, 0, 13, 1, 0, 0, 0, 0], "another type"),
             (vec![0, 0, 8, 9], "1 to 4 dimensions"),
             (vec![0, 0, 8, 2, 0, 0], "ends inside its header"),
-            (truncated.clone(), "3 follow"),
-            (file(&[u32::MAX, u32::MAX, u32::MAX], &[]), "0 follow"),
-            (vec![0x1f, 0x8b, 8, 0, 1, 2], "gzip stream is damaged"),
+            (file(&[2, 3], &[1, 2, 3]), "3 follow"),
+            (file(&[2, 3], &[0; 7]), "more follow"),
+            (file(&[u32::MAX, u32::MAX, u32::MAX], &[]), "more than"),
+            (file(&[u32::MAX], &[]), "0 follow"),
+            (vec![0x1f, 0x8b, 8, 0, 1, 2, 0, 0, 0, 0, 7, 7, 7], "gzip stream is damaged"),
         ];
-        truncated.clear();
         for (bytes, expected) in cases {
             let message = parse_idx(Path::new("x"), &bytes).unwrap_err().to_string();
             assert!(message.contains(expected), "{expected}: {message}");

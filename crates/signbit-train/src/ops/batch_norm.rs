@@ -198,8 +198,7 @@ impl Operator for BatchNorm {
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let Affine { m, b } = self.norm.folded(packer.params());
-        let x = packer.settled(name, &inputs[0]);
-        Ok(packer.mul_add(name, &x, m, b))
+        Ok(packer.mul_add(name, &inputs[0], m, b))
     }
 }
 

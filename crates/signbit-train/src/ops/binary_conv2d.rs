@@ -100,11 +100,9 @@ impl Operator for BinaryConv2d {
                 if cx.mode == Mode::Eval {
                     real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
                 } else {
-                    let row = conv.w * conv.c_in;
-                    let load = |n: usize, y: usize, to: &mut [f32]| {
-                        to.copy_from_slice(&x.data[(n * conv.h + y) * row..][..row]);
-                    };
-                    Im2Row::new(conv, 0.0).forward(cx.gemm, cx.buffers, load, signs, &mut out);
+                    let im2row = Im2Row::new(conv, 0.0);
+                    let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
+                    im2row.forward(cx.gemm, cx.buffers, load, signs, &mut out);
                 }
                 self.weights.times_alpha(&mut out);
             }
@@ -121,13 +119,12 @@ impl Operator for BinaryConv2d {
         if dx.is_some() {
             self.weights.signs(cx, &conv);
         }
-        let (row, words, isa) = (conv.w * conv.c_in, conv.w * bits::words(conv.c_in), cx.isa);
-        let load = |n: usize, y: usize, to: &mut [f32]| {
-            let line = n * conv.h + y;
-            match x {
-                Value::Bits(x) => bits::unpack_signs(isa, &x.words[line * words..][..words], conv.c_in, to),
-                Value::Real(x) => to.copy_from_slice(&x.data[line * row..][..row]),
+        let (words, isa) = (conv.w * bits::words(conv.c_in), cx.isa);
+        let load = |n: usize, y: usize, to: &mut [f32]| match x {
+            Value::Bits(x) => {
+                bits::unpack_signs(isa, &x.words[(n * conv.h + y) * words..][..words], conv.c_in, to);
             }
+            Value::Real(x) => to.copy_from_slice(im2row.real_row(&x.data, n, y)),
         };
         let to =
             dx.as_deref_mut().map(|out| Dx { weights: self.weights.last_signs(), scale: self.weights.alpha(), out });
@@ -157,7 +154,7 @@ impl Operator for BinaryConv2d {
             (Op::Conv2d { weight, bias: None, geometry, groups }, DType::F32)
         };
         let packed = packer.node(name, op, &[&x], ValueType::new(shape, dtype));
-        Ok(Packed { scale, bound: conv.k() as i32, ..packed })
+        Ok(Packed { scale, bound: i32::try_from(conv.k()).ok(), ..packed })
     }
 }
 
@@ -187,6 +184,23 @@ mod tests {
                 let mut real = Check::new(3, Shape::new(5, 4, 6), build);
                 real.parameters(0..36, 0.05, 1e-3);
             }
+        }
+    }
+
+    /// The input's gradient with a scale factor per channel, and the latents' through it.
+    #[test]
+    fn gradients_with_a_scale_factor() {
+        for (groups, padding) in [(1, Padding::Zero), (2, Padding::One), (2, Padding::Zero)] {
+            let build = |scale| {
+                move |b: &mut NetworkBuilder, x| {
+                    let geometry = Geometry::padded([3, 3], [1, 1], 1);
+                    BinaryConv2d::add(b, "conv", x, 8, geometry, groups, padding, Arc::new(SteSign), scale)
+                }
+            };
+            let mut plain = Check::of_bits(2, Shape::new(4, 3, 6), build(WeightScale::None));
+            let mut scaled = Check::of_bits(2, Shape::new(4, 3, 6), build(WeightScale::Alpha));
+            scaled.bits(1e-3);
+            scaled.scaled_latents(&mut plain, 36, WeightScale::Alpha, 8);
         }
     }
 }

@@ -71,10 +71,9 @@ impl Operator for Conv2d {
             let weights = cx.params.value(self.weight).to_vec();
             real::fixed_order(cx, &conv, &x.data, &weights, None, &mut out);
         } else {
-            let row = conv.w * conv.c_in;
-            let load =
-                |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(&x.data[(n * conv.h + y) * row..][..row]);
-            Im2Row::new(conv, 0.0).forward(cx.gemm, cx.buffers, load, cx.params.value(self.weight), &mut out);
+            let im2row = Im2Row::new(conv, 0.0);
+            let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
+            im2row.forward(cx.gemm, cx.buffers, load, cx.params.value(self.weight), &mut out);
         }
         Value::Real(Tensor::new(conv.n, shape, out))
     }
@@ -83,11 +82,11 @@ impl Operator for Conv2d {
         let x = pass.input(0).real();
         let conv = self.at(x.n);
         let mut dx = pass.wanted[0].then(|| cx.buffers.real(x.data.len()));
-        let row = conv.w * conv.c_in;
-        let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(&x.data[(n * conv.h + y) * row..][..row]);
+        let im2row = Im2Row::new(conv, 0.0);
+        let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
         let (weights, dw) = cx.params.value_and_grad(self.weight);
         let to = dx.as_deref_mut().map(|out| Dx { weights, scale: None, out });
-        Im2Row::new(conv, 0.0).backward(cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
+        im2row.backward(cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
         cx.buffers.give(pass.grad.data);
         vec![dx.map(|dx| Tensor::new(x.n, x.shape, dx))]
     }

@@ -6,7 +6,7 @@ use signbit_model::Shape;
 
 use crate::network::{Network, NetworkBuilder, NetworkError, Var};
 use crate::op::Mode;
-use crate::ops::Sign;
+use crate::ops::{Sign, WeightScale};
 use crate::quantizer::SteSign;
 use crate::tensor::Tensor;
 
@@ -21,7 +21,7 @@ pub(super) fn numbers(n: usize, seed: usize) -> Vec<f32> {
 }
 
 /// A network whose first operator has a parameter, so that the gradient by the operator's input is wanted: a
-/// dense layer of the identity, then what `build` adds.
+/// 1x1 convolution of the identity, then what `build` adds.
 pub(super) struct Check {
     pub(super) network: Network,
     input: Vec<f32>,
@@ -129,6 +129,28 @@ impl Check {
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    /// Compares the gradients of latent weights (all parameters from `first` on, in `rows` output channels) with a
+    /// scale factor: they are that factor times the gradients of `plain`, the same layer without one, plus the slope
+    /// through the factor alone, which is what a finite difference sees that flips no sign.
+    pub(super) fn scaled_latents(&mut self, plain: &mut Self, first: usize, scale: WeightScale, rows: usize) {
+        let count = self.network.params().values().len() - first;
+        let latents = numbers(count, 11);
+        for check in [&mut *plain, &mut *self] {
+            check.network.params_mut().values_mut()[first..].copy_from_slice(&latents);
+        }
+        let (without, with) = (plain.gradients(), self.gradients());
+        let mut wrong = Vec::new();
+        for i in 0..count {
+            let row = &latents[i / (count / rows) * (count / rows)..][..count / rows];
+            let through = f64::from(with[first + i]) - f64::from(scale.factor(row) * without[first + i]);
+            let slope = self.slope(first + i, 0.01);
+            if (slope - through).abs() > 2e-3 * slope.abs().max(1.0) {
+                wrong.push(format!("latent {i}: {slope} against {through}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{scale:?}: {wrong:#?}");
     }
 
     /// Compares the gradient that reaches the bits with the slope between the two signs. The straight-through

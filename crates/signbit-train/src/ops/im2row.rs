@@ -56,9 +56,16 @@ impl Im2Row {
         self.block_rows() * self.out_w * self.conv.k()
     }
 
-    /// Channels of one group: inputs, outputs.
-    fn group(&self) -> (usize, usize) {
-        (self.conv.c_in / self.conv.groups, self.conv.c_out / self.conv.groups)
+    /// Numbers that lie side by side in a receptive field: a whole kernel row, or one tap.
+    fn run(&self) -> usize {
+        let row = self.conv.groups == 1 && self.conv.dilation[1] == 1;
+        self.conv.group_in() * if row { self.conv.kernel[1] } else { 1 }
+    }
+
+    /// Input row `y` of sample `n` of a real batch `x`: how real inputs are loaded.
+    pub(super) fn real_row<'x>(&self, x: &'x [f32], n: usize, y: usize) -> &'x [f32] {
+        let row = self.conv.w * self.conv.c_in;
+        &x[(n * self.conv.h + y) * row..][..row]
     }
 
     /// Copies a sample `[h, w, c]` into the middle of `padded`, whose border already holds the pad value.
@@ -73,10 +80,9 @@ impl Im2Row {
 
     /// The receptive fields of output rows `y0..y1`, group `g`, one per row of `rows`.
     fn gather(&self, padded: &[f32], g: usize, y0: usize, y1: usize, rows: &mut [f32]) {
-        let (cg, _) = self.group();
-        let run = if self.conv.groups == 1 && self.conv.dilation[1] == 1 { self.conv.kernel[1] * cg } else { cg };
+        let run = self.run();
         let mut targets = rows.chunks_exact_mut(run);
-        self.each_run(g, y0, y1, run, |start| {
+        self.each_run(g, y0, y1, |start| {
             if let Some(target) = targets.next() {
                 target.copy_from_slice(&padded[start..start + run]);
             }
@@ -85,13 +91,12 @@ impl Im2Row {
 
     /// Adds rows of gradients back to where [`Im2Row::gather`] read them.
     fn scatter(&self, rows: &[f32], g: usize, y0: usize, y1: usize, padded: &mut [f32]) {
-        let (cg, _) = self.group();
-        let run = if self.conv.groups == 1 && self.conv.dilation[1] == 1 { self.conv.kernel[1] * cg } else { cg };
+        let run = self.run();
         let mut sources = rows.chunks_exact(run);
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                self.each_run(g, y0, y1, run, |start| {
+                self.each_run(g, y0, y1, |start| {
                     if let Some(source) = sources.next() {
                         for (p, s) in padded[start..start + run].iter_mut().zip(source) {
                             *p += s;
@@ -102,12 +107,12 @@ impl Im2Row {
         );
     }
 
-    /// Where in the padded sample each run of `run` numbers of a block lies, in the order of the block's rows.
+    /// Where in the padded sample each run of a block lies, in the order of the block's rows.
     #[inline(always)]
-    fn each_run(&self, g: usize, y0: usize, y1: usize, run: usize, mut found: impl FnMut(usize)) {
-        let (cg, _) = self.group();
+    fn each_run(&self, g: usize, y0: usize, y1: usize, mut found: impl FnMut(usize)) {
+        let cg = self.conv.group_in();
         let ([kh, kw], [sh, sw], [dh, dw]) = (self.conv.kernel, self.conv.stride, self.conv.dilation);
-        let kw = if run == cg { kw } else { 1 };
+        let kw = if self.run() == cg { kw } else { 1 };
         for y in y0..y1 {
             for x in 0..self.out_w {
                 for ky in 0..kh {
@@ -169,7 +174,7 @@ impl Im2Row {
         y1: usize,
         out: &mut [f32],
     ) {
-        let ((_, og), k, pixels) = (self.group(), self.conv.k(), (y1 - y0) * self.out_w);
+        let (og, k, pixels) = (self.conv.group_out(), self.conv.k(), (y1 - y0) * self.out_w);
         let block = &mut block[..pixels * k];
         self.gather(padded, g, y0, y1, block);
         let out = &mut out[y0 * self.out_w * self.conv.c_out + g * og..];
@@ -242,7 +247,7 @@ impl Im2Row {
         scale: Option<&[f32]>,
         dw: &mut [f32],
     ) {
-        let ((_, og), k, c_out) = (self.group(), self.conv.k(), self.conv.c_out);
+        let (og, k, c_out) = (self.conv.group_out(), self.conv.k(), self.conv.c_out);
         if weights.is_some() {
             work.dpadded.fill(0.0);
         }

@@ -90,7 +90,7 @@ mod tests {
             Dense::add(b, "dense", x, 2, false)
         });
         check.bits(1e-4);
-        // The identity becomes a factor 5: every |x| is then above 0.1 and most are above 1.
+        // The identity becomes a factor 60: every |x| is then above 1.
         for i in [0, 4, 8] {
             check.network.params_mut().values_mut()[i] = 60.0;
         }

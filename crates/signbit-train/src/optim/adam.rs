@@ -26,10 +26,6 @@ impl Default for Adam {
 }
 
 impl Optimizer for Adam {
-    fn name(&self) -> &'static str {
-        "adam"
-    }
-
     fn step(&mut self, params: &mut Params, lr: f32) {
         self.steps += 1;
         let (b1, b2, epsilon) = (self.beta1, self.beta2, self.epsilon);
@@ -47,7 +43,7 @@ impl Optimizer for Adam {
                         *m += (1.0 - b1) * (g - *m);
                         *v += (1.0 - b2) * (g * g - *v);
                         let next = *w - rate * *m / ((*v * unbias).sqrt() + epsilon);
-                        *w = next.min(bound).max(-bound);
+                        *w = next.clamp(-bound, bound);
                     }
                 },
             );

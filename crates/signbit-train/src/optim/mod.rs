@@ -1,5 +1,4 @@
-//! Optimisers: one pass over the flat parameters that updates, clips the latent weights to [-1, 1] and counts
-//! the bits that flipped.
+//! Optimisers: one pass over the flat parameters that updates and clips the latent weights to [-1, 1].
 
 mod adam;
 mod schedule;
@@ -17,16 +16,13 @@ use crate::params::{Params, Role};
 
 /// Updates parameters from their gradients.
 pub trait Optimizer: Debug + Send {
-    /// Its name in a recipe.
-    fn name(&self) -> &'static str;
-
     /// One step at learning rate `lr`. Latent weights are clipped to [-1, 1].
     fn step(&mut self, params: &mut Params, lr: f32);
 
     /// Steps done, and the running averages in the layout of the flat parameters, for a checkpoint.
     fn state(&self) -> (u64, Vec<(&'static str, &[f32])>);
 
-    /// Takes up what [`Optimizer::state`] gave. Averages that do not fit are refused with `false`.
+    /// Takes up what [`Optimizer::state`] gave. Averages that are missing, or not of one length, are refused with `false`.
     fn restore(&mut self, steps: u64, averages: &[(String, Vec<f32>)]) -> bool;
 }
 
@@ -78,7 +74,8 @@ fn each_piece<const N: usize>(
 /// An averages list that fits `N` names, each of the same length.
 fn pick<const N: usize>(names: [&str; N], averages: &[(String, Vec<f32>)]) -> Option<[Vec<f32>; N]> {
     let found = names.map(|name| averages.iter().find(|(n, _)| n == name).map(|(_, a)| a.clone()));
-    found.iter().all(Option::is_some).then(|| found.map(Option::unwrap_or_default))
+    let len = found.iter().flatten().map(Vec::len).next();
+    found.iter().all(|a| a.as_ref().map(Vec::len) == len && len.is_some()).then(|| found.map(Option::unwrap_or_default))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub enum Decay {
     Constant,
     /// Half a cosine from the peak to 0 (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5).
     Cosine,
-    /// Times `factor` after each `every`-th part of the training.
+    /// Times `factor` from one equal part of the training to the next.
     Step {
         /// Into how many equal parts the training is cut.
         parts: u32,

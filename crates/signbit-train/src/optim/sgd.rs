@@ -19,10 +19,6 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
     fn step(&mut self, params: &mut Params, lr: f32) {
         self.steps += 1;
         let momentum = self.momentum;
@@ -31,7 +27,7 @@ impl Optimizer for Sgd {
             let [velocity] = piece.averages;
             for ((w, &g), v) in piece.values.iter_mut().zip(piece.grads).zip(velocity) {
                 *v = momentum * *v + g;
-                *w = (*w - lr * *v).min(bound).max(-bound);
+                *w = (*w - lr * *v).clamp(-bound, bound);
             }
         });
     }
