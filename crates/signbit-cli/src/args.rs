@@ -10,7 +10,7 @@ use crate::commands::{
     predict::PredictArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
-use crate::output::Out;
+use crate::output::{Format, Out};
 
 /// Binary neural networks: train them, pack them to bits, check that nothing changed, run them.
 #[derive(Parser, Debug)]
@@ -23,7 +23,7 @@ EXAMPLE:
   signbit demo
   signbit train mlp --data digits --out runs/digits
   signbit pack runs/digits -o digits.signbit
-  signbit verify runs/digits digits.signbit --data digits
+  signbit verify runs/digits digits.signbit
 
 ENVIRONMENT:
   SIGNBIT_ISA   instruction set: reference, portable, avx2 (default: the best of this CPU)
@@ -105,7 +105,7 @@ pub(crate) struct JsonArg {
 
 impl JsonArg {
     pub(crate) fn out(&self) -> Out {
-        if self.json { Out::Json } else { Out::Text }
+        Out::new(if self.json { Format::Json } else { Format::Text })
     }
 }
 

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::output::visible;
+
 /// Why a command stopped.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -13,7 +15,7 @@ pub(crate) enum Failure {
     Usage(clap::Error),
     /// `verify` found a difference and has said so: exit code 1.
     Differs,
-    /// Nobody reads the output any more: a quiet end.
+    /// Nobody reads the output any more: a quiet end with exit code 141, as by SIGPIPE.
     Closed,
 }
 
@@ -40,7 +42,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Input(message) => {
-                let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+                let line = visible(&message.split_whitespace().collect::<Vec<_>>().join(" "));
                 // Where stderr is closed too there is nobody to tell.
                 let _ = writeln!(io::stderr(), "signbit: {line}");
                 ExitCode::from(2)
@@ -50,7 +52,7 @@ impl Failure {
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
             }
             Self::Differs => ExitCode::from(1),
-            Self::Closed => ExitCode::SUCCESS,
+            Self::Closed => ExitCode::from(141),
         }
     }
 }

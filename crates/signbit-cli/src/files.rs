@@ -21,6 +21,7 @@ pub(crate) fn model(path: &Path) -> Result<Model, Failure> {
         signbit::Error::Model(ModelError::File(FileError::Io { source, .. })) => {
             Failure::path(path, format!("cannot read the model: {source}"))
         }
+        error @ signbit::Error::Model(ModelError::File(FileError::Version { .. })) => Failure::path(path, error),
         error => Failure::path(path, format!("not a whole model of signbit: {error}")),
     })
 }
@@ -48,8 +49,25 @@ pub(crate) fn packed(loaded: &Loaded) -> Result<signbit_model::Model, Failure> {
     Ok(model)
 }
 
-/// The test pictures of a data set have the size that the network takes, and no more classes.
-pub(crate) fn check_fit(data: &DataSet, input: signbit_model::Shape, classes: usize) -> Result<(), Failure> {
+/// The path of a file that is to be written names a file. Checked before there is anything to write.
+pub(crate) fn check_output(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::path(path, "this is a folder; give the name of a file to write"));
+    }
+    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(Failure::path(path, "this has no file name; give the name of a file to write"));
+    }
+    Ok(())
+}
+
+/// The test pictures of a data set have the size that the network takes, no more classes than the network has
+/// outputs, and the class names that the network knows, if it knows any.
+pub(crate) fn check_fit(
+    data: &DataSet,
+    input: signbit_model::Shape,
+    classes: usize,
+    names: &[String],
+) -> Result<(), Failure> {
     let found = data.test.shape;
     if found != input {
         let message = format!("the pictures of {} are {found}, the network takes {input}", data.name);
@@ -58,6 +76,11 @@ pub(crate) fn check_fit(data: &DataSet, input: signbit_model::Shape, classes: us
     if data.classes.len() > classes {
         let (name, found) = (&data.name, data.classes.len());
         return Err(Failure::input(format!("{name} has {found} classes, the network {classes} outputs")));
+    }
+    if let Some(class) = data.classes.iter().zip(names).position(|(data, network)| data != network) {
+        let (name, of_data, of_network) = (&data.name, &data.classes[class], &names[class]);
+        let message = format!("class {class} of {name} is {of_data:?}, of the network {of_network:?}");
+        return Err(Failure::input(message + "; it was trained on other classes"));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The `signbit` command: one word per step from pictures to bits.
 //!
 //! This crate reads arguments, files and data, calls the libraries, and is the only one that prints and decides
-//! exit codes: 0 for done, 1 for networks that differ (`verify`), 2 for bad input.
+//! exit codes: 0 for done, 1 for networks that differ (`verify`), 2 for bad input, 141 where nobody reads the output.
 
 #![forbid(unsafe_code)]
 

@@ -3,6 +3,10 @@
 //! Layout: `\x93NUMPY`, major and minor version, the header's length (u16, from version 2 on u32, little-endian),
 //! the header (a Python dictionary with `descr`, `fortran_order` and `shape`), the numbers. The file's length is
 //! checked before anything of the size that the header announces is allocated.
+//!
+//! The ready readers do not survive a hostile header, which they parse before it can be checked: npyz 0.8 panics
+//! where the product of the shape overflows, and the parser beneath it (py_literal) does not come to an end within
+//! seconds on a hundred nested brackets.
 
 use std::fmt;
 

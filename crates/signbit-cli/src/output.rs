@@ -5,45 +5,82 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+pub(crate) use signbit_model::size::grouped;
 
 use crate::failure::Failure;
 
-/// What a command prints on stdout.
+/// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Out {
-    /// Lines and tables for people.
+pub(crate) enum Format {
+    /// People: lines and tables.
     Text,
-    /// JSON and nothing else.
+    /// Machines: JSON and nothing else.
     Json,
-    /// Nothing: a part of a larger command.
+    /// Nobody: a part of a larger command.
     Silent,
 }
 
+/// What a command prints on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Out {
+    format: Format,
+    /// Whether the command does its work to the end where nobody reads its lines any more.
+    works_on: bool,
+}
+
 impl Out {
+    /// Output that ends the command where nobody reads it any more.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, works_on: false }
+    }
+
+    /// For commands whose work is worth more than what they print: a closed stdout does not end them.
+    pub(crate) fn working_on(self) -> Self {
+        Self { works_on: true, ..self }
+    }
+
     /// Prints a line for people.
     pub(crate) fn text(self, line: impl Display) -> Result<(), Failure> {
-        if self == Self::Text { print(&line) } else { Ok(()) }
+        if self.format == Format::Text { self.print(&visible(&line.to_string())) } else { Ok(()) }
     }
 
     /// Prints a document for machines.
     pub(crate) fn json(self, document: &impl Serialize) -> Result<(), Failure> {
-        if self == Self::Json { print(&serde_json::to_string_pretty(document)?) } else { Ok(()) }
+        if self.format == Format::Json { self.print(&serde_json::to_string_pretty(document)?) } else { Ok(()) }
     }
 
     /// Prints a document in one line, one of several.
     pub(crate) fn json_line(self, document: &impl Serialize) -> Result<(), Failure> {
-        if self == Self::Json { print(&serde_json::to_string(document)?) } else { Ok(()) }
+        if self.format == Format::Json { self.print(&serde_json::to_string(document)?) } else { Ok(()) }
     }
 
     /// For the parts of a command that prints one document: their text, but not their JSON.
     pub(crate) fn of_parts(self) -> Self {
-        if self == Self::Json { Self::Silent } else { self }
+        if self.format == Format::Json { self.silent() } else { self }
+    }
+
+    /// Nothing at all.
+    pub(crate) fn silent(self) -> Self {
+        Self { format: Format::Silent, ..self }
+    }
+
+    fn print(self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.works_on => Ok(()),
+            printed => printed.map_err(|error| Failure::stdout(&error)),
+        }
     }
 }
 
-fn print(text: &dyn Display) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
+/// The text with its control characters spelled out, line ends aside: names come from files, and an escape sequence
+/// could lead a terminal astray.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
 }
 
 /// A table with a head; all columns but the first `left` are numbers.
@@ -58,19 +95,6 @@ pub(crate) fn table(head: &[&str], left: usize, rows: impl IntoIterator<Item = V
         column.set_cell_alignment(if i < left { CellAlignment::Left } else { CellAlignment::Right });
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
-}
-
-/// A number with commas between thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A share of 1 in percent.
@@ -100,9 +124,6 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         let cases = [
-            (grouped(0), "0"),
-            (grouped(999), "999"),
-            (grouped(1_234_567), "1,234,567"),
             (percent(0.98765), "98.77 %"),
             (counted(1, "thread"), "1 thread"),
             (counted(1200, "bit"), "1,200 bits"),
@@ -113,6 +134,18 @@ mod tests {
         ];
         for (found, expected) in cases {
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn control_characters_are_spelled_out() {
+        let cases = [
+            ("two\nlines, \u{e9}t\u{e9}", "two\nlines, \u{e9}t\u{e9}"),
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("a\rb\tc\0\x7f\u{9b}", "a\\rb\\tc\\u{0}\\u{7f}\\u{9b}"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(visible(text), expected);
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct SessionRunner {
 
 impl SessionRunner {
     pub(crate) fn new(model: &signbit_model::Model, isa: Isa, threads: usize) -> Result<Self, Error> {
-        let options = Options { isa, threads, batch: BATCH, fuse: true };
+        let options = Options { isa, threads, batch: BATCH, ..Options::default() };
         let fused = Session::new(model, options)?;
         Ok(Self { fused, unfused: Session::new(model, Options { fuse: false, ..options })? })
     }

@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::hash::{DefaultHasher, Hasher};
+
 use common::{Folder, le_bytes, npy, text};
+use signbit_model::{Op, Tensor, file};
+use signbit_train::checkpoint;
 
 /// A run, its model, and files that are wrong in one way each.
 fn setup() -> Folder {
@@ -25,6 +29,13 @@ fn setup() -> Folder {
         bytes[at] ^= 0x10;
         folder.write(&format!("flipped-{name}.signbit"), bytes);
     }
+    let mut named = file::load(folder.path("r.signbit")).unwrap();
+    named.classes[1] = "one".into();
+    file::save(&named, folder.path("named.signbit")).unwrap();
+    std::fs::create_dir(folder.path("named")).unwrap();
+    let mut run = checkpoint::load(&folder.path("r")).unwrap();
+    run.header.classes[1] = "one".into();
+    checkpoint::save(&folder.path("named"), &run.header, &run.network, &*run.optimizer).unwrap();
     folder.write("text", "not a network\n");
     folder.write("good.npy", npy("<f4", "1, 8, 8, 1", &le_bytes(&[0.5; 64])));
     folder.write("size.npy", npy("<f4", "1, 9, 8, 1", &le_bytes(&[0.5; 72])));
@@ -67,7 +78,9 @@ const CASES: &[(&str, &str)] = &[
     ("run r.signbit --input huge.npy --output new.npy", "0 bytes follow"),
     ("run r.signbit --input text --output new.npy", "not a .npy file"),
     ("run r.signbit --input good.npy --output none/new.npy", "none/new.npy: cannot write"),
-    ("run r.signbit --input good.npy --output empty", "empty: cannot write"),
+    ("run r.signbit --input good.npy --output empty", "empty: this is a folder"),
+    ("run none.signbit --input none.npy --output ..", "..: this is a folder"),
+    ("run r.signbit --input good.npy --output new/", "no file name"),
     ("run r.signbit --input good.npy --output new.npy --batch 0", "--batch"),
     ("predict r.signbit none.png", "none.png: cannot read the picture"),
     ("predict r.signbit broken.png", "broken.png: cannot read the picture"),
@@ -82,6 +95,10 @@ const CASES: &[(&str, &str)] = &[
     ("pack r --twin -o new.signbit", "r/twin is not a training run"),
     ("pack r -o none/new.signbit", "none/new.signbit: "),
     ("pack r", "--output"),
+    ("pack none -o .", ".: this is a folder"),
+    ("pack r -o empty", "empty: this is a folder"),
+    ("pack r -o new/", "new/: this has no file name"),
+    ("pack \x1b[2Jr -o new.signbit", "\\u{1b}[2Jr is not a training run"),
     ("summary empty", "empty is not a training run"),
     ("verify none r.signbit --data digits", "none is not a training run"),
     ("verify r r.signbit --data digits --threads 1,0", "--threads"),
@@ -95,6 +112,8 @@ const CASES: &[(&str, &str)] = &[
     ("train mlp --data digits --out r", "--resume goes on with it, --force starts anew"),
     ("train mlp --data digits --out r --twin", "--resume goes on with it, --force starts anew"),
     ("train mlp --data digits --out new --twin --batch 2000", "the data only 1438"),
+    ("train mlp --data digits --out new --twin-learning-rate 0.01", "--twin"),
+    ("train mlp --data digits --out new --twin --twin-learning-rate 100", "the twin: learning rate is 100"),
     ("train mlp --data digits --out new --resume", "new is not a training run"),
     ("train mlp --data digits --out r --resume --force", "cannot be used with"),
     ("train mlp --data digits --out r --resume --width 17", "another width"),
@@ -103,6 +122,7 @@ const CASES: &[(&str, &str)] = &[
     ("train mlp --data digits --out new --quantizer signum", "ste_sign, approx_sign, swish_sign"),
     ("train mlp --data digits --out new --scale beta", "alpha_k"),
     ("train mlp --data digits --out new --optimizer lion", "adam"),
+    ("train mlp --data digits --out new --loss hinge", "cross_entropy"),
     ("train mlp --data digits --out new --epochs 0", "epochs is 0"),
     ("train mlp --data digits --out new --epochs many", "--epochs"),
     ("train mlp --data digits --out new --batch 1", "batch is 1"),
@@ -129,6 +149,9 @@ const CASES: &[(&str, &str)] = &[
     ("bench r.signbit --batch 0", "--batch"),
     ("bench-train lenet", "the networks are mlp, small-cnn"),
     ("demo --out text", "cannot make the run's folder"),
+    ("demo --out r", "r: the folder holds something else than this demo"),
+    ("eval named.signbit --data digits", "class 1 of digits is \"1\", of the network \"one\""),
+    ("verify named r.signbit --data digits", "class 1 of digits is \"1\", of the network \"one\""),
     ("trian mlp", "train"),
 ];
 
@@ -153,19 +176,21 @@ fn one_line_says_what_is_wrong() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
 }
 
-/// Every file and folder with its length.
+/// Every file and folder, a file with a hash of its bytes.
 fn listing(folder: &Folder) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.path("")];
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(next).unwrap() {
             let entry = entry.unwrap();
-            let metadata = entry.metadata().unwrap();
-            let length = if metadata.is_dir() { 0 } else { metadata.len() };
-            found.push((entry.path().display().to_string(), length));
-            if metadata.is_dir() {
-                folders.push(entry.path());
+            let path = entry.path();
+            let mut hasher = DefaultHasher::new();
+            if path.is_dir() {
+                folders.push(path.clone());
+            } else {
+                hasher.write(&std::fs::read(&path).unwrap());
             }
+            found.push((path.display().to_string(), hasher.finish()));
         }
     }
     found.sort();
@@ -213,6 +238,55 @@ fn a_difference_is_found() {
     let found: serde_json::Value = serde_json::from_str(&text(&output).0).unwrap();
     assert_eq!((output.status.code(), &found["identical"]), (Some(1), &false.into()));
     assert_eq!(found["runs"][0]["first_difference"]["layer"], "norm1");
+}
+
+/// The smallest changes to a model, each in one channel: exit code 1, and the place.
+#[test]
+fn a_changed_bit_is_found() {
+    let folder = setup();
+    let packed = file::load(folder.path("r.signbit")).unwrap();
+    let op = |name: &str| &packed.graph.nodes.iter().find(|node| node.name == name).unwrap().op;
+    let Op::BinaryDense { weight } = op("dense2") else { panic!("{:?}", op("dense2")) };
+    let Op::Threshold { threshold, .. } = op("norm2") else { panic!("{:?}", op("norm2")) };
+    let Op::Threshold { flip, .. } = op("norm3") else { panic!("{:?}", op("norm3")) };
+    let place = |layer: &str, channel: usize| format!("layer {layer}, row 0, column 0, channel {channel}: ");
+    let changes = [
+        // Sixteen inputs: a row is one word.
+        (weight, place("norm2", 3), (|t| bits(t)[3] ^= 1 << 5) as fn(&mut Tensor)),
+        (threshold, place("norm2", 6), |t| integers(t)[6] = i32::MAX),
+        (flip, format!("sample 0, {}", place("norm3", 11)), |t| bits(t)[0] ^= 1 << 11),
+    ];
+    let mut wrong = Vec::new();
+    for (tensor, place, change) in changes {
+        let mut changed = packed.clone();
+        change(changed.tensors.get_mut(tensor).unwrap());
+        file::save(&changed, folder.path("changed.signbit")).unwrap();
+        let output = folder.output("verify r changed.signbit --threads 1 --isa all");
+        let (stdout, stderr) = text(&output);
+        let found = stdout.starts_with("differs: sample ") && stdout.contains(&place) && stderr.is_empty();
+        if output.status.code() != Some(1) || !found {
+            wrong.push(format!("{tensor}: {stdout}{stderr}  expected: {place}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn bits(tensor: &mut Tensor) -> &mut [u64] {
+    let Tensor::Bits { rows, .. } = tensor else { panic!("{:?}", tensor.dtype()) };
+    rows
+}
+
+fn integers(tensor: &mut Tensor) -> &mut [i32] {
+    let Tensor::I32 { data, .. } = tensor else { panic!("{:?}", tensor.dtype()) };
+    data
+}
+
+#[test]
+fn names_do_not_reach_the_terminal_as_they_are() {
+    let folder = setup();
+    folder.write("\x1b[2J.png", folder.read("good.png"));
+    let said = folder.run("predict named.signbit \x1b[2J.png");
+    assert!(said.starts_with("\\u{1b}[2J.png: ") && !said.contains('\x1b'), "{said:?}");
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub(crate) fn is_depthwise(conv: &Conv) -> bool {
     conv.group_in() == 1 && conv.group_out() == 1
 }
 
-/// Length of the packed weights of `conv`. The layout is the same for every `isa`.
+/// Length of the packed weights of `conv`. The layout is the same for every `isa` today; callers name theirs, as
+/// for [`crate::weights::packed_len`], so that an instruction set can have a layout of its own.
 ///
 /// # Panics
 /// If the geometry is not valid.

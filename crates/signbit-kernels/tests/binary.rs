@@ -137,13 +137,25 @@ fn long_dot_products() {
     assert_all(failures);
 }
 
-/// Several panels of several taps, and of parts of a tap, with padding in between.
+/// Several panels of several taps, and of parts of a tap, with padding in between, in one group and in several.
 #[test]
 fn long_windows() {
     let mut failures = Vec::new();
-    for (c_in, kernel) in [(2000, [3, 3]), (2111, [2, 4]), (16_000, [1, 2])] {
+    for (c_in, c_out, groups, kernel) in [
+        (2000, 34, 1, [3, 3]),
+        (2111, 34, 1, [2, 4]),
+        (16_000, 34, 1, [1, 2]),
+        // Groups whose bits begin within a word and at one, of one register block and of two.
+        (4000, 34, 2, [3, 3]),
+        (4000, 130, 2, [3, 3]),
+        (4096, 80, 2, [3, 3]),
+        (3 * 2111, 24, 3, [2, 4]),
+        // Parts of a tap in each group.
+        (2 * 16_001, 40, 2, [1, 2]),
+        (2 * 16_000, 20, 2, [1, 2]),
+    ] {
         for padding in [Padding::Zero, Padding::One] {
-            let conv = Conv { pads: [1, 1, 0, 1], padding, ..Conv::new([1, 3, 3, c_in], 34, kernel) };
+            let conv = Conv { pads: [1, 1, 0, 1], padding, groups, ..Conv::new([1, 3, 3, c_in], c_out, kernel) };
             failures.extend(Case::new(conv, c_in as u64).failures(0..conv.rows()));
         }
     }

@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn scale_map_of_any_geometry(conv in convs(), seed: u64) {
         let x = Rng(seed).floats(conv.n * conv.h * conv.w * conv.c_in);
-        // The mean over channels is that of `conv_a`'s one channel after the first step of the definition.
+        // The first step of the definition: A, the mean over the channels.
         let mean = |x: &[f32]| {
             let p: Vec<f32> = (0..8).map(|i| x.iter().skip(i).step_by(8).fold(0.0, |p, x| p + x.abs())).collect();
             (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * (1.0 / conv.c_in as f32)

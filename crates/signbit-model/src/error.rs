@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::limits::{MAX_ELEMENTS, MAX_GEOMETRY, MAX_NAME, MAX_NODES, MAX_RANK};
+use crate::limits::{MAX_ELEMENTS, MAX_GEOMETRY, MAX_NAME, MAX_NODES, MAX_RANK, MAX_ROW};
 use crate::{DType, Shape};
 
 /// Everything that can be wrong with a model, its file or a run of the interpreter.
@@ -82,6 +82,26 @@ pub enum ModelError {
         expected: usize,
         /// Names given.
         found: usize,
+    },
+    /// The name of a class has control characters.
+    #[error("the name of class {index}, {name:?}, has control characters")]
+    ClassName {
+        /// The class's place in the output.
+        index: usize,
+        /// The name, shortened.
+        name: String,
+    },
+    /// The key of a note has control characters.
+    #[error("the key of the note {key:?} has control characters")]
+    NoteKey {
+        /// The key, shortened.
+        key: String,
+    },
+    /// A note has control characters that are not newlines.
+    #[error("the note {key:?} has control characters other than newlines")]
+    Note {
+        /// The key, shortened.
+        key: String,
     },
     /// The preprocessing contradicts itself or the graph's input.
     #[error("preprocessing: {0}")]
@@ -164,6 +184,14 @@ pub enum NodeError {
         expected: String,
         /// What it is.
         found: Vec<usize>,
+    },
+    /// A weight has too many elements per output channel.
+    #[error("tensor `{tensor}` has {found} weights per output channel, at most {MAX_ROW} are allowed")]
+    WeightRow {
+        /// The tensor's name.
+        tensor: String,
+        /// How many it has.
+        found: usize,
     },
     /// The channels cannot be divided into the groups.
     #[error("{groups} groups do not divide {c_in} input and {c_out} output channels")]

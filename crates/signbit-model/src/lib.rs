@@ -57,9 +57,11 @@ pub use types::{DType, Shape, ValueType};
 pub mod limits {
     /// Most nodes in a graph.
     pub const MAX_NODES: usize = 65_536;
-    /// Most elements of one value, per sample, and of one tensor: 2^31 - 1, so that a dot product of
-    /// that many bits still fits an `i32`.
+    /// Most elements of one value, per sample, and of one tensor.
     pub const MAX_ELEMENTS: usize = i32::MAX as usize;
+    /// Most weights per output channel of a convolution or dense layer, real or binary: so that twice the
+    /// popcount of that many bits still fits an `i32`.
+    pub const MAX_ROW: usize = i32::MAX as usize / 2;
     /// Longest name of a node or tensor, in bytes.
     pub const MAX_NAME: usize = 256;
     /// Largest kernel size, stride, dilation or pad.

@@ -15,9 +15,10 @@ pub struct Model {
     pub tensors: BTreeMap<String, Tensor>,
     /// How a picture becomes the input; `None` where the input is not a picture.
     pub preprocessing: Option<Preprocessing>,
-    /// The name of each output element; empty where they have none.
+    /// The name of each output element, without control characters; empty where they have none.
     pub classes: Vec<String>,
-    /// Anything else to be remembered: data set, recipe, accuracy, licence.
+    /// Anything else to be remembered: data set, recipe, accuracy, licence. Without control characters, but
+    /// a value may have newlines.
     pub notes: BTreeMap<String, String>,
 }
 
@@ -25,7 +26,7 @@ impl Model {
     /// Checks the whole model and returns the types of its values, as [`infer`] does.
     ///
     /// # Errors
-    /// The first problem: of the tensors, the graph, their fit, the preprocessing or the classes.
+    /// The first problem: of the tensors, the graph, their fit, the preprocessing, the classes or the notes.
     pub fn validate(&self) -> Result<Vec<ValueType>, ModelError> {
         for (name, tensor) in &self.tensors {
             check_name(name)?;
@@ -47,7 +48,27 @@ impl Model {
         if !self.classes.is_empty() && self.classes.len() != expected {
             return Err(ModelError::Classes { expected, found: self.classes.len() });
         }
+        self.check_texts()?;
         Ok(types)
+    }
+
+    /// Class names and notes are printed: a control character could lead a terminal astray.
+    fn check_texts(&self) -> Result<(), ModelError> {
+        let shortened = |text: &str| text.chars().take(40).collect();
+        for (index, name) in self.classes.iter().enumerate() {
+            if name.chars().any(char::is_control) {
+                return Err(ModelError::ClassName { index, name: shortened(name) });
+            }
+        }
+        for (key, note) in &self.notes {
+            if key.chars().any(char::is_control) {
+                return Err(ModelError::NoteKey { key: shortened(key) });
+            }
+            if note.chars().any(|c| c.is_control() && c != '\n') {
+                return Err(ModelError::Note { key: shortened(key) });
+            }
+        }
+        Ok(())
     }
 
     /// The type of the output.

@@ -201,8 +201,9 @@ fn write_aligned(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>]) -> fmt::Resul
     Ok(())
 }
 
-/// A number with commas between thousands.
-fn grouped(number: u64) -> String {
+/// A number with commas between thousands: 1,234,567.
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -212,4 +213,15 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let found = [0, 999, 1000, 1_234_567, u64::MAX].map(grouped);
+        assert_eq!(found, ["0", "999", "1,000", "1,234,567", "18,446,744,073,709,551,615"]);
+    }
 }

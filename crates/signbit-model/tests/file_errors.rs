@@ -36,6 +36,24 @@ fn io() {
 }
 
 #[test]
+fn a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path(), ".".as_ref(), "..".as_ref()] {
+        let error = save(&small(), path).unwrap_err();
+        assert!(error.to_string().ends_with(": is a folder"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no temporary file stays");
+}
+
+/// A device without end gives an error, not a full memory.
+#[cfg(unix)]
+#[test]
+fn a_device() {
+    let error = load("/dev/zero").unwrap_err();
+    assert!(matches!(error, ModelError::File(FileError::Header(_))), "{error}");
+}
+
+#[test]
 fn truncated() {
     assert!(matches!(file_error(&[]), FileError::Truncated { expected: 8, found: 0 }));
     let mut bytes = 100_u64.to_le_bytes().to_vec();

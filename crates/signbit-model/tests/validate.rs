@@ -108,6 +108,44 @@ fn classes() {
     assert!(matches!(error, ModelError::Classes { expected: 2, found: 3 }), "{error:?}");
 }
 
+/// Escape, bell, tab, delete, and the one-character escape sequence of the second control block.
+const CONTROLS: [char; 5] = ['\u{1b}', '\u{7}', '\t', '\u{7f}', '\u{9b}'];
+
+#[test]
+fn class_name() {
+    for control in CONTROLS.into_iter().chain(['\n', '\0']) {
+        let mut model = small();
+        model.classes[1].push(control);
+        let error = model.validate().unwrap_err();
+        assert!(matches!(error, ModelError::ClassName { index: 1, .. }), "{error:?}");
+        assert!(!error.to_string().contains(control), "{error}");
+    }
+}
+
+#[test]
+fn note_key() {
+    for control in CONTROLS.into_iter().chain(['\n', '\0']) {
+        let mut model = small();
+        model.notes.insert(format!("a{control}b"), String::new());
+        let error = model.validate().unwrap_err();
+        assert!(matches!(error, ModelError::NoteKey { .. }), "{error:?}");
+        assert!(!error.to_string().contains(control), "{error}");
+    }
+}
+
+#[test]
+fn note() {
+    for control in CONTROLS.into_iter().chain(['\r', '\0']) {
+        let mut model = small();
+        model.notes.insert("long".into(), format!("one\ntwo{control}"));
+        let error = model.validate().unwrap_err();
+        assert!(matches!(&error, ModelError::Note { key } if key == "long"), "{error:?}");
+    }
+    let mut model = small();
+    model.notes.insert("long".into(), "one\ntwo".into());
+    assert!(model.validate().is_ok());
+}
+
 #[test]
 fn preprocessing_of_another_shape() {
     let mut model = common::every_operator();

@@ -5,7 +5,7 @@ mod common;
 use common::{integers, ones, reals, small};
 use signbit_model::{
     DType, Geometry, GeometryError, Model, ModelBuilder, ModelError, NodeError, Op, Padding, Shape, Tensor, ValueId,
-    ValueType,
+    ValueType, limits, words,
 };
 
 type Named = (&'static str, Tensor);
@@ -230,6 +230,31 @@ fn tensor_shape() {
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// The longest row that a layer may have, and one bit more.
+#[test]
+fn weight_row() {
+    for (k, valid) in [(limits::MAX_ROW, true), (limits::MAX_ROW + 1, false)] {
+        let weight = |shape: &[usize]| Tensor::bits(shape, vec![0; words(k)]).unwrap();
+        let binary = Op::BinaryConv2d { weight: "w".into(), geometry: unit(), groups: 1, padding: Padding::Zero };
+        let rows = [
+            (f32s(1, 1, k), dense("w"), weight(&[1, k])),
+            (f32s(1, 1, k), conv(1), weight(&[1, 1, 1, k])),
+            (bits(k), Op::BinaryDense { weight: "w".into() }, weight(&[1, k])),
+            (bits(k), binary, weight(&[1, 1, 1, k])),
+        ];
+        for (input, op, tensor) in rows {
+            let name = op.name();
+            let result = try_node(&[input], op, vec![("w", tensor)]);
+            let expected = NodeError::WeightRow { tensor: "w".into(), found: k };
+            match result {
+                Ok(_) => assert!(valid, "{name}"),
+                Err(ModelError::Node { source, .. }) => assert!(!valid && source == expected, "{name}: {source}"),
+                Err(error) => panic!("{name}: {error}"),
+            }
+        }
+    }
 }
 
 #[test]

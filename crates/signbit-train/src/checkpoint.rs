@@ -1,7 +1,9 @@
 //! A training run on disk: one safetensors file with everything that is needed to go on, to pack and to verify.
 //!
 //! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat). The
-//! metadata key `signbit_checkpoint` holds a [`Header`] as JSON, `signbit_crc32` a checksum over it and all tensors.
+//! one metadata key, `signbit_checkpoint`, holds eight hexadecimal digits of a checksum over everything, then a
+//! [`Header`] as JSON. (One key, because safetensors writes several in no certain order, and equal seeds are to
+//! give equal bytes.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,10 +25,10 @@ pub const FILE_NAME: &str = "checkpoint.safetensors";
 pub const TWIN_FOLDER: &str = "twin";
 /// Version of the layout that this crate writes.
 const FORMAT: u32 = 1;
-/// Key of the header in the file's metadata.
+/// Key of the checksum and the header in the file's metadata.
 const KEY: &str = "signbit_checkpoint";
-/// Key of the checksum.
-const CHECKSUM: &str = "signbit_crc32";
+/// Digits of the checksum.
+const DIGITS: usize = 8;
 
 /// One epoch's figures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,7 +130,7 @@ pub fn save(run: &Path, header: &Header, network: &Network, optimizer: &dyn Opti
         .map_err(|e| format(e.to_string()))?;
     let json = serde_json::to_string(&header).map_err(|e| format(e.to_string()))?;
     let checksum = checksum(&json, views.iter().map(|(name, view)| (*name, view.clone())));
-    let metadata = HashMap::from([(KEY.to_string(), json), (CHECKSUM.to_string(), checksum)]);
+    let metadata = HashMap::from([(KEY.to_string(), checksum + &json)]);
     let file = serialize(views, Some(metadata)).map_err(|e| format(e.to_string()))?;
     signbit_model::file::replace(&path, &file).map_err(|source| CheckpointError::Io { path, source })
 }
@@ -176,11 +178,11 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     let format = |reason: String| CheckpointError::Format { path: path.into(), reason };
     let damaged = |e: safetensors::SafeTensorError| format(format!("not a whole safetensors file: {e}"));
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(damaged)?;
-    let json = metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-    let json = json.ok_or_else(|| format("a safetensors file, but not a checkpoint of signbit".into()))?;
+    let value = metadata.metadata().as_ref().and_then(|m| m.get(KEY)?.split_at_checked(DIGITS));
+    let (announced, json) =
+        value.ok_or_else(|| format("a safetensors file, but not a checkpoint of signbit".into()))?;
     let tensors = SafeTensors::deserialize(file).map_err(damaged)?;
-    let announced = metadata.metadata().as_ref().and_then(|m| m.get(CHECKSUM));
-    if announced != Some(&checksum(json, tensors.iter())) {
+    if announced != checksum(json, tensors.iter()) {
         return Err(format("the checkpoint is damaged: its checksum does not fit".into()));
     }
     let header: Header = serde_json::from_str(json).map_err(|e| format(format!("the checkpoint's header: {e}")))?;
@@ -211,6 +213,10 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     }
     let total = params.values().len();
     let mut optimizer = header.recipe.optimizer.build();
+    if header.steps == 0 {
+        // Before the first step there are no averages.
+        return Ok(Loaded { header, network, optimizer });
+    }
     let names: Vec<&str> = optimizer.state().1.iter().map(|(name, _)| *name).collect();
     let averages: Vec<(String, Vec<f32>)> = names
         .into_iter()

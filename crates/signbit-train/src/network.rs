@@ -179,6 +179,11 @@ impl Network {
         self.buffers.real(n * self.input.shape.elements())
     }
 
+    /// The buffers of the network's steps: whoever hands a tensor in takes its buffer from here, or they would pile up.
+    pub fn buffers(&mut self) -> &mut Buffers {
+        &mut self.buffers
+    }
+
     /// Gives a tensor's buffer back after use.
     pub fn recycle(&mut self, tensor: Tensor) {
         self.buffers.give(tensor.data);

@@ -1,6 +1,6 @@
 //! From a trained network to the one graph: what operators add when they are packed.
 
-use signbit_model::{DType, Model, ModelBuilder, ModelError, Op, Shape, Tensor, ValueId, ValueType};
+use signbit_model::{DType, Geometry, Model, ModelBuilder, ModelError, Op, Shape, Tensor, ValueId, ValueType};
 
 use crate::fold;
 use crate::params::Params;
@@ -54,6 +54,21 @@ pub struct Packed {
     pub scale: Option<Vec<f32>>,
     /// For integers, the largest magnitude they can have; a threshold needs it.
     pub bound: Option<i32>,
+    /// A max pooling of integers that the graph has not applied; `ty` is the type behind it. A threshold that does not
+    /// flip keeps the order, so it may come first: the pooling is then an OR of bits, and the threshold the
+    /// convolution's own. Every other operator asks for [`Packer::settled`].
+    pub pool: Option<PendingPool>,
+}
+
+/// A max pooling that waits for what reads it.
+#[derive(Clone, Debug)]
+pub struct PendingPool {
+    /// The layer's name.
+    pub name: String,
+    /// Its windows.
+    pub geometry: Geometry,
+    /// Shape before it.
+    pub input: Shape,
 }
 
 /// Collects the packed graph.
@@ -69,7 +84,8 @@ impl<'a> Packer<'a> {
     }
 
     pub(crate) fn input(&self) -> Packed {
-        Packed { id: ValueId(0), ty: ValueType::new(self.input, DType::F32), scale: None, bound: None }
+        let ty = ValueType::new(self.input, DType::F32);
+        Packed { id: ValueId::INPUT, ty, scale: None, bound: None, pool: None }
     }
 
     pub(crate) fn finish(mut self, output: &Packed) -> Result<Model, PackError> {
@@ -95,15 +111,23 @@ impl<'a> Packer<'a> {
     /// Adds a node. An operator that gives integers sets [`Packed::bound`] of what is returned.
     pub fn node(&mut self, name: &str, op: Op, inputs: &[&Packed], ty: ValueType) -> Packed {
         let ids: Vec<_> = inputs.iter().map(|p| p.id).collect();
-        Packed { id: self.builder.node(name, op, &ids), ty, scale: None, bound: None }
+        Packed { id: self.builder.node(name, op, &ids), ty, scale: None, bound: None, pool: None }
     }
 
-    /// The value with its pending scale factor applied, by a node `name/scale` where there is one.
+    /// The value with what is pending applied: a pooling under its own name, a scale factor by a node `name/scale`.
     pub fn settled(&mut self, name: &str, x: &Packed) -> Packed {
+        let x = self.pooled(x);
         match &x.scale {
-            None => x.clone(),
-            Some(scale) => self.affine(&format!("{name}/scale"), x, scale.clone(), vec![0.0; scale.len()]),
+            None => x,
+            Some(scale) => self.affine(&format!("{name}/scale"), &x, scale.clone(), vec![0.0; scale.len()]),
         }
+    }
+
+    /// The value with a pending pooling applied.
+    fn pooled(&mut self, x: &Packed) -> Packed {
+        let Some(pool) = &x.pool else { return x.clone() };
+        let packed = self.node(&pool.name, Op::MaxPool2d { geometry: pool.geometry }, &[x], x.ty);
+        Packed { scale: x.scale.clone(), bound: x.bound, ..packed }
     }
 
     /// y = x * mul + add per channel. A pending scale factor is applied before.
@@ -137,14 +161,30 @@ impl<'a> Packer<'a> {
         let largest = |c: usize| bound as f32 * alphas.map_or(1.0, |a| a[c]) * m[c] + b[c];
         finite(|| format!("batch norm of layer {name}"), &(0..m.len()).map(largest).collect::<Vec<_>>())?;
         let folded: Vec<_> = (0..m.len()).map(|c| fold::threshold(bound, alphas.map(|a| a[c]), m[c], b[c])).collect();
-        let mut flips = vec![0u64; m.len().div_ceil(64)];
+        match &x.pool {
+            Some(pool) if folded.iter().all(|f| !f.flip) => {
+                let before = Packed { ty: ValueType::new(pool.input, x.ty.dtype), pool: None, ..x.clone() };
+                let threshold = self.threshold(&format!("{name}/threshold"), &before, &folded);
+                Ok(self.node(name, Op::MaxPool2d { geometry: pool.geometry }, &[&threshold], bits))
+            }
+            _ => {
+                let x = self.pooled(x);
+                Ok(self.threshold(name, &x, &folded))
+            }
+        }
+    }
+
+    /// The node of integer thresholds.
+    fn threshold(&mut self, name: &str, x: &Packed, folded: &[fold::Threshold]) -> Packed {
+        let c = folded.len();
+        let mut flips = vec![0u64; c.div_ceil(64)];
         for (c, _) in folded.iter().enumerate().filter(|(_, f)| f.flip) {
             flips[c / 64] |= 1 << (c % 64);
         }
-        let t = Tensor::I32 { shape: vec![m.len()], data: folded.iter().map(|f| f.t).collect() };
+        let t = Tensor::I32 { shape: vec![c], data: folded.iter().map(|f| f.t).collect() };
         let threshold = self.tensor(format!("{name}.threshold"), t);
-        let flip = self.tensor(format!("{name}.flip"), Tensor::Bits { shape: vec![1, m.len()], rows: flips });
-        Ok(self.node(name, Op::Threshold { threshold, flip }, &[x], bits))
+        let flip = self.tensor(format!("{name}.flip"), Tensor::Bits { shape: vec![1, c], rows: flips });
+        self.node(name, Op::Threshold { threshold, flip }, &[x], ValueType::new(x.ty.shape, DType::Bits))
     }
 }
 

@@ -132,31 +132,41 @@ impl Buffers {
         take(&mut self.words, len, 0)
     }
 
+    /// How many buffers are waiting to be taken.
+    pub fn kept(&self) -> usize {
+        self.real.len() + self.words.len()
+    }
+
     /// Hands a buffer back.
     pub fn give(&mut self, buffer: Vec<f32>) {
-        self.real.push(buffer);
+        keep(&mut self.real, buffer);
     }
 
     /// Hands a value's buffer back.
     pub fn give_value(&mut self, value: Value) {
         match value {
-            Value::Real(t) => self.real.push(t.data),
-            Value::Bits(b) => self.words.push(b.words),
+            Value::Real(t) => keep(&mut self.real, t.data),
+            Value::Bits(b) => keep(&mut self.words, b.words),
         }
     }
 }
 
-/// The smallest kept buffer that is large enough, else a new one.
+/// Most buffers of one length that are kept. An operator that takes none and gives its outputs would fill the memory.
+const MOST: usize = 64;
+
+/// Keeps a buffer, if there are not many like it.
+fn keep<T>(kept: &mut Vec<Vec<T>>, buffer: Vec<T>) {
+    if kept.iter().filter(|k| k.len() == buffer.len()).count() < MOST {
+        kept.push(buffer);
+    }
+}
+
+/// A kept buffer of this length, else a new one. A network asks for the same lengths in every step, and a buffer of
+/// another length would have to be filled where it grows.
 fn take<T: Copy>(kept: &mut Vec<Vec<T>>, len: usize, fill: T) -> Vec<T> {
-    let fits = (0..kept.len()).filter(|&i| kept[i].capacity() >= len).min_by_key(|&i| kept[i].capacity());
-    match fits {
-        // A much larger buffer is left for the tensor that needs it.
-        Some(i) if kept[i].capacity() <= 2 * len + 64 => {
-            let mut buffer = kept.swap_remove(i);
-            buffer.resize(len, fill);
-            buffer
-        }
-        _ => vec![fill; len],
+    match kept.iter().rposition(|buffer| buffer.len() == len) {
+        Some(i) => kept.swap_remove(i),
+        None => vec![fill; len],
     }
 }
 
@@ -170,12 +180,16 @@ mod tests {
         let first = buffers.real(1000);
         let address = first.as_ptr();
         buffers.give(first);
-        let small = buffers.real(10);
-        assert!(small.as_ptr() != address, "a small request must not take a large buffer");
-        for len in [900, 1000] {
-            let large = buffers.real(len);
-            assert_eq!((large.as_ptr(), large.len()), (address, len));
-            buffers.give(large);
-        }
+        let other = buffers.real(10);
+        assert!(other.as_ptr() != address, "another length is another buffer");
+        let again = buffers.real(1000);
+        assert_eq!((again.as_ptr(), again.len()), (address, 1000));
+    }
+
+    #[test]
+    fn buffers_that_nobody_takes_do_not_pile_up() {
+        let mut buffers = Buffers::default();
+        (0..1000).for_each(|_| buffers.give(vec![0.0; 10]));
+        assert_eq!(buffers.kept(), MOST);
     }
 }

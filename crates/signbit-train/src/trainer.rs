@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::op::Mode;
 use crate::optim::{Optimizer, Schedule};
 use crate::recipe::{LossKind, Recipe};
-use crate::tensor::{Buffers, Tensor};
+use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
 
 /// Samples per forward pass in evaluation.
@@ -83,7 +83,6 @@ pub struct Trainer<'d> {
     /// The optimiser.
     pub optimizer: Box<dyn Optimizer>,
     data: &'d DataSet,
-    scratch: Buffers,
     pool: ThreadPool,
 }
 
@@ -111,7 +110,7 @@ impl<'d> Trainer<'d> {
             return Err(TrainError::Batch { batch, pictures });
         }
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
-        Ok(Self { header, network, optimizer, data, scratch: Buffers::default(), pool })
+        Ok(Self { header, network, optimizer, data, pool })
     }
 
     /// Whether all epochs are done.
@@ -171,7 +170,7 @@ impl<'d> Trainer<'d> {
         let mut input = self.network.input_buffer(indices.len());
         self.data.train.write(indices, &self.header.preprocessing, &mut input)?;
         let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
-        let Self { network, optimizer, scratch, pool, header, .. } = self;
+        let Self { network, optimizer, pool, header, .. } = self;
         Ok(pool.install(|| {
             let output = network.forward(Tensor::new(indices.len(), shape, input), Mode::Train);
             let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
@@ -183,7 +182,7 @@ impl<'d> Trainer<'d> {
                     Target::Values(&targets)
                 }
             };
-            let (value, grad) = loss(scratch, &output, target);
+            let (value, grad) = loss(network.buffers(), &output, target);
             network.backward(output, grad);
             optimizer.step(network.params_mut(), rate);
             (value, hits)

@@ -33,7 +33,12 @@ pub trait PackedRunner {
     ///
     /// # Errors
     /// Whatever the runner's are.
-    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, SeenBits<'_>)) -> Result<Vec<f32>, Self::Error>;
+    fn run(
+        &mut self,
+        n: usize,
+        input: &[f32],
+        seen: &mut dyn FnMut(&str, SeenBits<'_>),
+    ) -> Result<Vec<f32>, Self::Error>;
 }
 
 /// The first place where the two networks differ.

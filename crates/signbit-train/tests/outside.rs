@@ -11,7 +11,7 @@ use signbit_train::optim::{Adam, Optimizer};
 use signbit_train::pack::{PackError, Packed, Packer};
 use signbit_train::params::{Init, ParamId, Role};
 use signbit_train::quantizer::Quantizer;
-use signbit_train::tensor::{Buffers, Tensor, Value};
+use signbit_train::tensor::{Tensor, Value};
 
 /// A triangle of width 2: derivative 1 - |x| / 2.
 #[derive(Debug)]
@@ -101,10 +101,10 @@ fn they_train_pack_and_agree() -> Result<(), Box<dyn std::error::Error>> {
     let n = 30;
     let input: Vec<f32> = (0..n * shape.elements()).map(|i| ((i * 7919) % 201) as f32 / 100.0 - 1.0).collect();
     let classes: Vec<u32> = (0..n as u32).map(|i| i % 3).collect();
-    let (mut adam, mut buffers, mut losses) = (Adam::default(), Buffers::default(), Vec::new());
+    let (mut adam, mut losses) = (Adam::default(), Vec::new());
     for _ in 0..60 {
         let output = network.forward(Tensor::new(n, shape, input.clone()), Mode::Train);
-        let (value, grad) = loss(&mut buffers, &output, Target::Classes(&classes));
+        let (value, grad) = loss(network.buffers(), &output, Target::Classes(&classes));
         network.backward(output, grad);
         adam.step(network.params_mut(), 0.01);
         losses.push(value);

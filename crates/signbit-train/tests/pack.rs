@@ -15,7 +15,12 @@ struct Reference(Model);
 impl PackedRunner for Reference {
     type Error = signbit_model::ModelError;
 
-    fn run(&mut self, n: usize, input: &[f32], seen: &mut dyn FnMut(&str, SeenBits<'_>)) -> Result<Vec<f32>, Self::Error> {
+    fn run(
+        &mut self,
+        n: usize,
+        input: &[f32],
+        seen: &mut dyn FnMut(&str, SeenBits<'_>),
+    ) -> Result<Vec<f32>, Self::Error> {
         let output = interpreter::run_traced(&self.0, n, input, |node, value| {
             let ValueData::Bits(signs) = &value.data else { return };
             let channels = value.ty.shape.c;
@@ -129,4 +134,20 @@ fn another_network_is_not_comparable() {
     let mut runner = Reference(model);
     let result = verify(&mut mlp, &mut runner, &pictures(3, shape), &preprocessing(shape), &mut |_| {});
     assert!(matches!(result, Err(VerifyError::Layers(_))), "{result:?}");
+}
+
+/// A pooling before a threshold that does not flip becomes a pooling of bits; with one flip it stays one of integers.
+#[test]
+fn poolings_follow_thresholds_where_they_may() {
+    let shape = Shape::new(8, 8, 1);
+    let recipe = Recipe { width: 8, ..Recipe::by_name("small-cnn").expect("small-cnn") };
+    let mut network = zoo::build(&recipe, shape, 10).expect("a network");
+    let gamma = network.params().infos().iter().find(|i| i.name == "norm2.gamma").expect("norm2").range.start;
+    for (factor, first) in [(1.0, "norm2/threshold"), (-1.0, "pool2")] {
+        network.params_mut().values_mut()[gamma + 5] = factor;
+        let model = network.pack().expect("packs");
+        let place = model.graph.nodes.iter().position(|n| n.name == "norm2").expect("the bits have the layer's name");
+        assert_eq!(model.graph.nodes[place - 1].name, first, "factor {factor}");
+        assert!(compare(&mut network, model, 40).identical(), "factor {factor}");
+    }
 }

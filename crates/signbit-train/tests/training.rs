@@ -84,6 +84,7 @@ fn a_damaged_checkpoint_is_an_error() {
     checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");
     let path = folder.path().join(checkpoint::FILE_NAME);
     let whole = std::fs::read(&path).expect("the file");
+    assert!(checkpoint::load(folder.path()).is_ok(), "it is whole, though no step is done");
     for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..length]).expect("written");
         let message = checkpoint::load(folder.path()).err().expect("an error").to_string();
@@ -111,4 +112,19 @@ fn a_batch_larger_than_the_data_and_a_divergence_are_errors() {
     *trainer.network.params_mut().values_mut().last_mut().expect("a bias") = f32::INFINITY;
     let diverged = trainer.epoch(&mut |_| {}).expect_err("an error");
     assert!(diverged.to_string().contains("learning rate"), "{diverged}");
+}
+
+/// A step takes as many buffers as it gives back.
+#[test]
+fn buffers_do_not_pile_up() {
+    let data = DataSet::open("digits").expect("the digits");
+    for recipe in [small(), Recipe { scale: ScaleFactor::AlphaK, ..small() }] {
+        let mut trainer = Trainer::new(Recipe { epochs: 3, ..recipe }, &data, 1).expect("a trainer");
+        let mut kept = Vec::new();
+        while !trainer.finished() {
+            trainer.epoch(&mut |_| {}).expect("an epoch");
+            kept.push(trainer.network.buffers().kept());
+        }
+        assert_eq!(kept[1], kept[2], "{kept:?}");
+    }
 }

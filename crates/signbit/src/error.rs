@@ -26,6 +26,16 @@ pub enum Error {
         /// The size of the buffer.
         bytes: usize,
     },
+    /// A session would take more memory than [`crate::Options::memory_limit`].
+    #[error("with layer `{layer}` the session takes {bytes} bytes of memory, the limit is {limit}")]
+    MemoryLimit {
+        /// The layer that goes beyond the limit; `input` and `output` for those of the network.
+        layer: String,
+        /// Bytes of all that has been planned so far, with this layer.
+        bytes: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
     /// A session for batches of 0 samples was asked for.
     #[error("a session needs a batch of at least 1")]
     Batch,

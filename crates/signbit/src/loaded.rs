@@ -13,7 +13,15 @@ const BATCH: usize = 16;
 pub struct Model {
     data: signbit_model::Model,
     /// The session behind [`Model::run`], made by its first call.
-    session: Mutex<Option<Session>>,
+    session: Mutex<Option<Kept>>,
+}
+
+/// A session that is kept from one run to the next.
+#[derive(Debug)]
+struct Kept {
+    session: Session,
+    /// The batch that was asked for; memory may have sufficed for a smaller one only.
+    batch: usize,
 }
 
 impl Model {
@@ -62,10 +70,11 @@ impl Model {
         Session::new(&self.data, options)
     }
 
-    /// Runs any number of samples, `[n, h, w, c]`, on the caller's thread with the default [`Options`].
+    /// Runs any number of samples, `[n, h, w, c]`, on the caller's thread with the default [`Options`], but a
+    /// batch of up to 16 samples, as far as [`Options::memory_limit`] allows.
     ///
-    /// The first call plans and keeps a session; callers on other threads wait for each other. For several
-    /// threads or other options, make a [`Session`].
+    /// The first call plans and keeps a session, as does a later one of more samples than that was planned for;
+    /// callers on other threads wait for each other. For several threads or other options, make a [`Session`].
     ///
     /// # Errors
     /// [`Error::InputLength`] where `input` is not a number of whole samples, and those of [`Session::new`].
@@ -75,20 +84,73 @@ impl Model {
         if !input.len().is_multiple_of(elements) {
             return Err(Error::InputLength { n: n + 1, elements, found: input.len() });
         }
-        let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        // Powers of two, so that slowly growing inputs are not planned for each time.
+        let batch = n.clamp(1, BATCH).next_power_of_two();
+        let mut place = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         // A session that a panic has left without its buffers is made anew.
-        let mut session = match kept.take() {
-            Some(session) => session,
-            None => self.session(Options { batch: n.clamp(1, BATCH), ..Options::default() })?,
+        let mut kept = match place.take().filter(|kept| kept.batch >= batch) {
+            Some(kept) => kept,
+            None => Kept { session: self.session_of_at_most(Options { batch, ..Options::default() })?, batch },
         };
-        let output = session.run(input, n).map(<[f32]>::to_vec);
-        *kept = Some(session);
+        let output = kept.session.run(input, n).map(<[f32]>::to_vec);
+        *place = Some(kept);
         output
+    }
+
+    /// A session for the batch of `options`, or for as many samples as there is memory for.
+    fn session_of_at_most(&self, mut options: Options) -> Result<Session, Error> {
+        loop {
+            match self.session(options) {
+                Err(Error::MemoryLimit { .. } | Error::Memory { .. }) if options.batch > 1 => options.batch /= 2,
+                result => return result,
+            }
+        }
     }
 }
 
 impl AsRef<signbit_model::Model> for Model {
     fn as_ref(&self) -> &signbit_model::Model {
         &self.data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signbit_model::{ModelBuilder, Op, Shape};
+
+    use super::*;
+
+    fn batches(model: &Model) -> (usize, usize) {
+        let kept = model.session.lock().unwrap();
+        kept.as_ref().map_or((0, 0), |kept| (kept.batch, kept.session.plan.batch))
+    }
+
+    #[test]
+    fn a_later_run_of_more_samples_is_planned_for() {
+        let mut b = ModelBuilder::new(Shape::vector(2));
+        let y = b.node("relu", Op::Relu, &[b.input()]);
+        let model = Model::new(b.finish(y).unwrap()).unwrap();
+        assert_eq!(batches(&model), (0, 0));
+        for (n, batch) in [(0, 1), (1, 1), (3, 4), (1, 4), (4, 4), (1000, BATCH), (2, BATCH)] {
+            let input: Vec<f32> = (0..2 * n).map(|i| i as f32).collect();
+            assert_eq!(model.run(&input).unwrap(), input);
+            assert_eq!(batches(&model), (batch, batch), "{n} samples");
+        }
+    }
+
+    /// A sample takes 8 bytes of input, 8 of the buffer and 8 of output.
+    #[test]
+    fn a_batch_beyond_the_limit_becomes_a_smaller_one() {
+        let mut b = ModelBuilder::new(Shape::vector(2));
+        let y = b.node("relu", Op::Relu, &[b.input()]);
+        let model = Model::new(b.finish(y).unwrap()).unwrap();
+        let batch = |memory_limit| {
+            let options = Options { batch: 16, memory_limit, ..Options::default() };
+            model.session_of_at_most(options).map(|session| session.plan.batch)
+        };
+        assert_eq!(batch(16 * 24).unwrap(), 16);
+        assert_eq!(batch(16 * 24 - 1).unwrap(), 8);
+        assert_eq!(batch(24).unwrap(), 1);
+        assert!(matches!(batch(23), Err(Error::MemoryLimit { bytes: 24, limit: 23, .. })));
     }
 }

@@ -1,6 +1,9 @@
 //! The buffers that hold activations and packed weights.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
+
+use crate::Error;
 
 /// Bytes of a cache line; kernels read fastest from addresses that are multiples of it.
 const LINE: usize = 64;
@@ -38,6 +41,50 @@ impl<T> Deref for Aligned<T> {
 impl<T> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         &mut self.storage[self.start..self.start + self.len]
+    }
+}
+
+/// Makes `numbers` long enough for `n` samples of `elements`, and returns their length. `layer` is who needs them.
+pub(crate) fn reserve(numbers: &mut Vec<f32>, layer: &str, n: usize, elements: usize) -> Result<usize, Error> {
+    let no_memory = || Error::Memory {
+        layer: layer.to_owned(),
+        bytes: n.saturating_mul(elements).saturating_mul(size_of::<f32>()),
+    };
+    let len = n.checked_mul(elements).ok_or_else(no_memory)?;
+    if len > numbers.len() {
+        numbers.try_reserve_exact(len - numbers.len()).map_err(|_| no_memory())?;
+        numbers.resize(len, 0.0);
+    }
+    Ok(len)
+}
+
+/// The bytes that a session may take, and those that are planned. Whoever plans to allocate takes from
+/// it first.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: u64,
+    planned: Cell<u64>,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, planned: Cell::new(0) }
+    }
+
+    /// Plans `bytes` for a layer, to stay.
+    pub(crate) fn take(&self, layer: &str, bytes: u64) -> Result<(), Error> {
+        self.check(layer, bytes)?;
+        self.planned.set(self.planned.get().saturating_add(bytes));
+        Ok(())
+    }
+
+    /// Whether there is room for `bytes` that a layer needs for a moment.
+    pub(crate) fn check(&self, layer: &str, bytes: u64) -> Result<(), Error> {
+        let bytes = self.planned.get().saturating_add(bytes);
+        if bytes <= self.limit {
+            return Ok(());
+        }
+        Err(Error::MemoryLimit { layer: layer.to_owned(), bytes, limit: self.limit })
     }
 }
 

@@ -5,7 +5,11 @@ use signbit_kernels::Isa;
 /// How a session runs. None of it changes a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The instruction set. Default: the best of this CPU.
+    /// The instruction set. Default: the one that the environment variable `SIGNBIT_ISA` names, or
+    /// [`Isa::best`] where it is not set or empty.
+    ///
+    /// The default cannot fail: an unknown name, or that of an instruction set that this CPU lacks, is passed
+    /// over and gives [`Isa::best`] too. [`Isa::from_env`] tells such a name by an error.
     pub isa: Isa,
     /// Threads, at least 1. Default: 1, the caller's. More than one needs the feature `rayon`.
     pub threads: usize,
@@ -14,10 +18,22 @@ pub struct Options {
     /// Whether neighbouring operators become one step. Default: true. Without it every node is a step
     /// of its own, and [`crate::Session::run_traced`] sees each of their outputs.
     pub fuse: bool,
+    /// Bytes that a session may take, so that a small file that describes a huge network is refused before
+    /// anything is allocated for it. Default: [`Options::MEMORY_LIMIT`].
+    ///
+    /// Counted are the packed weights, the activations, and the input and output of [`Options::batch`] samples;
+    /// not what is smaller than the model's file, such as thresholds. A fork counts for itself.
+    pub memory_limit: u64,
+}
+
+impl Options {
+    /// The default of [`Options::memory_limit`]: 4 GiB.
+    pub const MEMORY_LIMIT: u64 = 4 << 30;
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isa: Isa::best(), threads: 1, batch: 1, fuse: true }
+        let isa = Isa::from_env().unwrap_or_else(|_| Isa::best());
+        Self { isa, threads: 1, batch: 1, fuse: true, memory_limit: Self::MEMORY_LIMIT }
     }
 }

@@ -1,7 +1,10 @@
 //! From a picture to a list of classes.
 
+use std::borrow::Cow;
+
 use signbit_model::{Op, Preprocessing, Shape};
 
+use crate::memory::reserve;
 use crate::ops::elementwise::softmax;
 use crate::plan::Plan;
 use crate::{Error, Session};
@@ -40,14 +43,16 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::NoPreprocessing`] where the model does not take pictures; [`Error::PictureSize`],
-    /// [`Error::PictureChannels`] and [`Error::PictureLength`] for a picture that it does not take.
+    /// [`Error::PictureChannels`] and [`Error::PictureLength`] for a picture that it does not take;
+    /// [`Error::Memory`].
     pub fn classify(&mut self, picture: &Picture<'_>) -> Result<Vec<Prediction>, Error> {
         let preprocessing = self.preprocessing()?;
         let pixels = with_channels(picture, preprocessing)?;
-        let mut input = vec![0.0; preprocessing.shape().elements()];
+        let mut input = Vec::new();
+        reserve(&mut input, "input", 1, preprocessing.shape().elements())?;
         preprocessing.apply(&pixels, &mut input)?;
-        let scores = self.run(&input, 1)?.to_vec();
-        Ok(predictions(&self.plan, &scores))
+        let classes = self.run(&input, 1)?.len();
+        predictions(&self.plan, &self.output[..classes])
     }
 
     /// [`Session::classify`] of a picture of any kind and size: where the model says how, it is resized to the
@@ -101,7 +106,7 @@ pub fn luma([r, g, b]: [u8; 3]) -> u8 {
 }
 
 /// The picture's pixels with the model's number of channels, after the checks of its size.
-fn with_channels(picture: &Picture<'_>, preprocessing: &Preprocessing) -> Result<Vec<u8>, Error> {
+fn with_channels<'a>(picture: &Picture<'a>, preprocessing: &Preprocessing) -> Result<Cow<'a, [u8]>, Error> {
     let Picture { width, height, channels, pixels } = *picture;
     if channels != 1 && channels != 3 {
         return Err(Error::PictureChannels { found: channels });
@@ -114,30 +119,42 @@ fn with_channels(picture: &Picture<'_>, preprocessing: &Preprocessing) -> Result
     if pixels.len() != size.elements() {
         return Err(Error::PictureLength { size, found: pixels.len() });
     }
-    Ok(match (channels, wanted) {
-        (3, 1) => pixels.chunks_exact(3).map(|p| luma([p[0], p[1], p[2]])).collect(),
-        (1, 3) => pixels.iter().flat_map(|&p| [p; 3]).collect(),
-        _ => pixels.to_vec(),
-    })
+    if channels == wanted {
+        return Ok(Cow::Borrowed(pixels));
+    }
+    let (mut converted, bytes) = (Vec::new(), expected.elements());
+    converted.try_reserve_exact(bytes).map_err(|_| Error::Memory { layer: "input".to_owned(), bytes })?;
+    if channels == 3 {
+        converted.extend(pixels.chunks_exact(3).map(|p| luma([p[0], p[1], p[2]])));
+    } else {
+        converted.extend(pixels.iter().flat_map(|&p| [p; 3]));
+    }
+    Ok(Cow::Owned(converted))
 }
 
 /// The classes with their scores, sorted.
-fn predictions(plan: &Plan, scores: &[f32]) -> Vec<Prediction> {
-    let mut probabilities = scores.to_vec();
-    if !ends_with_softmax(plan) {
+fn predictions(plan: &Plan, scores: &[f32]) -> Result<Vec<Prediction>, Error> {
+    let mut probabilities = Vec::new();
+    reserve(&mut probabilities, "output", 1, scores.len())?;
+    if ends_with_softmax(plan) {
+        probabilities.copy_from_slice(scores);
+    } else {
         softmax(scores, scores.len(), &mut probabilities);
     }
     let class = |(index, (&score, probability)): (usize, (&f32, f32))| {
         let name = plan.classes.get(index).cloned().unwrap_or_else(|| index.to_string());
         Prediction { index, name, score, probability }
     };
-    let mut list: Vec<_> = scores.iter().zip(probabilities).enumerate().map(class).collect();
+    let mut list = Vec::new();
+    let bytes = scores.len().saturating_mul(size_of::<Prediction>());
+    list.try_reserve_exact(scores.len()).map_err(|_| Error::Memory { layer: "output".to_owned(), bytes })?;
+    list.extend(scores.iter().zip(probabilities).enumerate().map(class));
     // NaN fits worst.
     let key = |p: &Prediction| {
         if p.score.is_nan() { f32::NEG_INFINITY } else { p.score }
     };
-    list.sort_by(|a, b| key(b).total_cmp(&key(a)));
-    list
+    list.sort_unstable_by(|a, b| key(b).total_cmp(&key(a)).then(a.index.cmp(&b.index)));
+    Ok(list)
 }
 
 fn ends_with_softmax(plan: &Plan) -> bool {

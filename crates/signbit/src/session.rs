@@ -5,7 +5,7 @@ use std::sync::Arc;
 use signbit_kernels::{Isa, bits};
 use signbit_model::{DType, Node, ValueType};
 
-use crate::memory::Memory;
+use crate::memory::{Memory, reserve};
 use crate::plan::{Plan, Values};
 use crate::profile::{StepTime, Stopwatch};
 use crate::threads::Workers;
@@ -25,7 +25,7 @@ pub struct Session {
     pub(crate) plan: Arc<Plan>,
     workers: Arc<Workers>,
     memory: Memory,
-    output: Vec<f32>,
+    pub(crate) output: Vec<f32>,
 }
 
 impl Session {
@@ -33,7 +33,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Batch`], [`Error::NoThreads`], [`Error::ThreadsFeature`] and [`Error::ThreadPool`] for
-    /// options that cannot be met; [`Error::Layer`] and [`Error::Memory`] for a layer that is too large;
+    /// options that cannot be met; [`Error::MemoryLimit`], before the allocation that would go beyond
+    /// [`Options::memory_limit`]; [`Error::Layer`] and [`Error::Memory`] for a layer that is too large;
     /// [`Error::Model`] for a graph that is not valid.
     pub fn new(model: &signbit_model::Model, options: Options) -> Result<Self, Error> {
         let workers = Arc::new(Workers::new(options.threads)?);
@@ -53,7 +54,7 @@ impl Session {
     fn with(plan: Arc<Plan>, workers: Arc<Workers>) -> Result<Self, Error> {
         let memory = plan.memory()?;
         let mut output = Vec::new();
-        reserve(&mut output, plan.batch, plan.output_len())?;
+        reserve(&mut output, "output", plan.batch, plan.output_len())?;
         Ok(Self { plan, workers, memory, output })
     }
 
@@ -133,7 +134,7 @@ impl Session {
 
     fn execute(&mut self, input: &[f32], n: usize, mut after: impl FnMut(usize, Values<'_>)) -> Result<&[f32], Error> {
         self.check_input(input, n)?;
-        let len = reserve(&mut self.output, n, self.plan.output_len())?;
+        let len = reserve(&mut self.output, "output", n, self.plan.output_len())?;
         let mut output = std::mem::take(&mut self.output);
         self.slices(input, n, &mut output[..len], &mut after);
         self.output = output;
@@ -179,20 +180,6 @@ impl Session {
     pub fn activation_bytes(&self) -> usize {
         self.memory.bytes()
     }
-}
-
-/// Makes `output` long enough for `n` samples, and returns their length.
-fn reserve(output: &mut Vec<f32>, n: usize, elements: usize) -> Result<usize, Error> {
-    let no_memory = || Error::Memory {
-        layer: "output".to_owned(),
-        bytes: n.saturating_mul(elements).saturating_mul(size_of::<f32>()),
-    };
-    let len = n.checked_mul(elements).ok_or_else(no_memory)?;
-    if len > output.len() {
-        output.try_reserve_exact(len - output.len()).map_err(|_| no_memory())?;
-        output.resize(len, 0.0);
-    }
-    Ok(len)
 }
 
 /// Brings the network's output out of the memory, as real numbers.

@@ -116,9 +116,60 @@ fn options_that_cannot_be_met() {
     let error = |options| Session::new(&data, options).unwrap_err();
     assert!(matches!(error(Options { batch: 0, ..Options::default() }), Error::Batch));
     assert!(matches!(error(Options { threads: 0, ..Options::default() }), Error::NoThreads));
-    let huge = error(Options { batch: usize::MAX / 8, ..Options::default() });
+    let huge = error(Options { batch: usize::MAX / 8, memory_limit: u64::MAX, ..Options::default() });
     let Error::Memory { layer, .. } = huge else { panic!("{huge}") };
     assert_eq!(layer, "fc2");
+}
+
+/// A file of half a kilobyte can describe a network of gigabytes: it is refused before they are allocated.
+#[test]
+fn a_network_beyond_the_memory_limit() {
+    let mut numbers = Numbers(9);
+    let padded = single(Shape::new(8, 8, 1), |b| {
+        b.tensor("w", numbers.f32_tensor(&[8, 1, 1, 1]));
+        let geometry = Geometry::padded([1, 1], [1, 1], 8000);
+        let op = Op::Conv2d { weight: "w".into(), bias: None, geometry, groups: 1 };
+        let x = b.node("conv", op, &[b.input()]);
+        b.node("mean", Op::GlobalAvgPool, &[x])
+    });
+    assert!(file::to_bytes(&padded).unwrap().len() < 1024);
+    let error = Session::new(&padded, Options::default()).unwrap_err();
+    let Error::MemoryLimit { layer, bytes, limit } = &error else { panic!("{error}") };
+    // The input, one row of 16 packed weights, and the output of the convolution.
+    let expected = 8 * 8 * 4 + 16 * 4 + 16_008 * 16_008 * 8 * 4;
+    assert_eq!((layer.as_str(), *bytes, *limit), ("conv", expected, 4 << 30));
+    assert!(error.to_string().contains(&format!("`conv` the session takes {expected} bytes")), "{error}");
+    assert!(matches!(Model::new(padded).unwrap().run(&[0.0; 64]), Err(Error::MemoryLimit { .. })));
+}
+
+/// The smallest limit that suffices, and one byte less, for each part that counts.
+#[test]
+fn the_memory_limit_is_exact() {
+    let data = single(Shape::vector(3), |b| {
+        b.tensor("w", Numbers(1).bit_tensor(&[5, 3]));
+        b.node("fc", Op::Dense { weight: "w".into(), bias: None }, &[b.input()])
+    });
+    let mut wrong = Vec::new();
+    // Weights packed in lanes of 16; the bits as 15 real numbers while they are packed; then, for a batch of
+    // 2, the input, the dense layer's buffer and the output.
+    for (limit, layer) in [
+        (3 * 16 * 4 - 1, Some("fc")),
+        (3 * 16 * 4 + 15 * 4 - 1, Some("fc")),
+        (3 * 16 * 4 + 15 * 4, Some("fc")),
+        (3 * 16 * 4 + 2 * (3 + 5) * 4 - 1, Some("fc")),
+        (3 * 16 * 4 + 2 * (3 + 5 + 5) * 4 - 1, Some("output")),
+        (3 * 16 * 4 + 2 * (3 + 5 + 5) * 4, None),
+    ] {
+        let result = Session::new(&data, Options { batch: 2, memory_limit: limit, ..Options::default() });
+        let right = match (&result, layer) {
+            (Err(Error::MemoryLimit { layer: found, bytes, .. }), Some(layer)) => found == layer && *bytes > limit,
+            (result, layer) => result.is_ok() && layer.is_none(),
+        };
+        if !right {
+            wrong.push((limit, layer, result.map(|_| ()).map_err(|error| error.to_string())));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[cfg(not(feature = "rayon"))]

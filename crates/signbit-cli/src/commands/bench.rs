@@ -12,7 +12,10 @@ use crate::args::{IsaArg, JsonArg, ThreadsArg, count};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{counted, short, table};
+use crate::progress::Progress;
 
+/// What the bits are compared with.
+pub(crate) const BASELINE: &str = "f32 in signbit's own fixed-order kernels";
 /// Rounds that are measured however long they take.
 const MIN_ROUNDS: usize = 5;
 /// Rounds after which more would teach nothing.
@@ -25,9 +28,10 @@ EXAMPLE:
   signbit bench digits.signbit
   signbit bench digits.signbit --batch 16 --threads 2 --seconds 5
 
-The twin has the same layers in f32 (its answers mean nothing). Both are measured in turns, round by round, so
-that a machine that gets slower meets both; the ratio is the median over the rounds, with its 10th and
-90th percentile.")]
+The twin has the same layers in f32 in signbit's own fixed-order kernels (its answers mean nothing). They add
+one product after the other, without fused multiply-add, so that every instruction set gives the same bits; a
+library of real matrix products may be faster. Both are measured in turns, round by round, so that a machine
+that gets slower meets both; the ratio is the median over the rounds, with its 10th and 90th percentile.")]
 pub(crate) struct BenchArgs {
     /// The model's file
     model: PathBuf,
@@ -55,7 +59,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let (out, isa, threads) = (args.json.out(), args.isa.isa()?, args.threads.threads());
     let model = files::model(&args.model)?;
-    let options = Options { isa, threads, batch: args.batch, fuse: true };
+    let options = Options { isa, threads, batch: args.batch, ..Options::default() };
     let mut bits = model.session(options)?;
     let mut twin = f32_twin(model.data())?.session(options)?;
     let input = noise(args.batch * bits.input_type().shape.elements());
@@ -76,9 +80,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
     let (low, high) = (short(ratio.low), short(ratio.high));
     let (median, rounds) = (short(ratio.median), counted(pairs.len() as u64, "round"));
-    out.text(format_args!("  bits are {median} times as fast as f32 ({low} to {high} in {rounds})"))?;
+    out.text(format_args!("  bits are {median} times as fast as {BASELINE} ({low} to {high} in {rounds})"))?;
     out.json(&json!({
-        "isa": isa.name(), "threads": threads, "batch": args.batch, "rounds": pairs.len(),
+        "isa": isa.name(), "threads": threads, "batch": args.batch, "rounds": pairs.len(), "baseline": BASELINE,
         "bits_ms": bits_ms.as_json(), "f32_ms": twin_ms.as_json(), "ratio": ratio.as_json(),
         "bits_per_second": rate(&bits_ms), "f32_per_second": rate(&twin_ms),
         "layers": layers.iter().map(|layer| layer.as_json(total)).collect::<Vec<_>>(),
@@ -95,6 +99,32 @@ fn noise(n: usize) -> Vec<f32> {
     (0..n).map(|_| next()).collect()
 }
 
+/// The time of a measurement, and its bar.
+struct Clock {
+    started: Instant,
+    seconds: f64,
+    progress: Progress,
+}
+
+impl Clock {
+    fn start(what: &str, seconds: f64) -> Self {
+        let progress = Progress::new((seconds * 1e3) as usize, "ms");
+        progress.prefix(what);
+        Self { started: Instant::now(), seconds, progress }
+    }
+
+    /// Whether there is to be another round after so many.
+    fn goes_on(&self, rounds: usize) -> bool {
+        let elapsed = self.started.elapsed().as_secs_f64();
+        self.progress.done((elapsed.min(self.seconds) * 1e3) as usize);
+        rounds < MIN_ROUNDS || (elapsed < self.seconds && rounds < MAX_ROUNDS)
+    }
+
+    fn end(self) {
+        self.progress.end();
+    }
+}
+
 /// The times of both sessions in ms, round by round.
 pub(crate) fn in_turns(
     bits: &mut Session,
@@ -106,15 +136,16 @@ pub(crate) fn in_turns(
     // The first run of each is for caches and threads to wake up.
     bits.run(input, n)?;
     twin.run(input, n)?;
-    let started = Instant::now();
     let mut rounds = Vec::new();
-    while rounds.len() < MIN_ROUNDS || (started.elapsed().as_secs_f64() < seconds && rounds.len() < MAX_ROUNDS) {
+    let clock = Clock::start("in turns", seconds);
+    while clock.goes_on(rounds.len()) {
         let start = Instant::now();
         bits.run(input, n)?;
         let middle = Instant::now();
         twin.run(input, n)?;
         rounds.push(((middle - start).as_secs_f64() * 1e3, middle.elapsed().as_secs_f64() * 1e3));
     }
+    clock.end();
     Ok(rounds)
 }
 
@@ -161,12 +192,13 @@ fn layers(
     n: usize,
     seconds: f64,
 ) -> Result<Vec<Layer>, Failure> {
-    let started = Instant::now();
     let (mut of_bits, mut of_twin): (Vec<Vec<StepTime>>, Vec<Vec<StepTime>>) = Default::default();
-    while of_bits.len() < MIN_ROUNDS || (started.elapsed().as_secs_f64() < seconds && of_bits.len() < MAX_ROUNDS) {
+    let clock = Clock::start("by layer", seconds);
+    while clock.goes_on(of_bits.len()) {
         of_bits.push(bits.profile(input, n)?);
         of_twin.push(twin.profile(input, n)?);
     }
+    clock.end();
     let median = |rounds: &[Vec<StepTime>], step: usize| spread(rounds.iter().map(|r| r[step].seconds * 1e3)).median;
     let mut place = BTreeMap::new();
     let mut layers = Vec::new();

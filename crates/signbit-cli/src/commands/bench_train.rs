@@ -9,10 +9,11 @@ use signbit_model::Shape;
 use signbit_train::loss::{Target, loss};
 use signbit_train::op::Mode;
 use signbit_train::recipe::Recipe;
-use signbit_train::tensor::{Buffers, Tensor};
+use signbit_train::tensor::Tensor;
 use signbit_train::trainer::TrainError;
 use signbit_train::zoo;
 
+use super::bench::spread;
 use crate::args::{JsonArg, ThreadsArg, count, isa_from_env};
 use crate::failure::Failure;
 
@@ -51,9 +52,8 @@ pub(crate) fn run(args: &BenchTrainArgs) -> Result<(), Failure> {
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
     let step_ms = pool.install(|| step_times(&recipe, isa, args.steps))?;
-    let mut sorted = step_ms.clone();
-    sorted.sort_by(f64::total_cmp);
-    let (median, fastest) = (sorted[sorted.len() / 2], sorted[0]);
+    let median = spread(step_ms.iter().copied()).median;
+    let fastest = step_ms.iter().copied().fold(f64::INFINITY, f64::min);
     let out = args.json.out();
     out.text(format_args!("{}: {median:.2} ms per step (median), {fastest:.2} ms (fastest)", args.network))?;
     out.json_line(&json!({
@@ -65,7 +65,6 @@ fn step_times(recipe: &Recipe, isa: signbit::Isa, steps: usize) -> Result<Vec<f6
     let mut network = zoo::build(recipe, PICTURES, CLASSES)?;
     network.set_isa(isa);
     let mut optimizer = recipe.optimizer.build();
-    let mut buffers = Buffers::default();
     // Any numbers in -1..1 will do; a multiplication by a prime scatters them.
     let pixels: Vec<f32> =
         (0..recipe.batch * PICTURES.elements()).map(|i| (i * 7919 % 256) as f32 / 128.0 - 1.0).collect();
@@ -76,7 +75,7 @@ fn step_times(recipe: &Recipe, isa: signbit::Isa, steps: usize) -> Result<Vec<f6
         let mut input = network.input_buffer(recipe.batch);
         input.copy_from_slice(&pixels);
         let output = network.forward(Tensor::new(recipe.batch, PICTURES, input), Mode::Train);
-        let (_, grad) = loss(&mut buffers, &output, Target::Classes(&labels));
+        let (_, grad) = loss(network.buffers(), &output, Target::Classes(&labels));
         network.backward(output, grad);
         optimizer.step(network.params_mut(), recipe.learning_rate);
         if i >= WARM_UP {

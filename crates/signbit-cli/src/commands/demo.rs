@@ -9,11 +9,11 @@ use image::ColorType;
 use serde_json::json;
 use signbit::{Isa, Model, Options};
 use signbit_model::file;
-use signbit_train::checkpoint::{EpochRecord, TWIN_FOLDER};
+use signbit_train::checkpoint::{self, EpochRecord, TWIN_FOLDER};
 use signbit_train::data::{DataSet, Pictures};
 use signbit_train::recipe::Recipe;
 
-use super::bench::{in_turns, spread};
+use super::bench::{BASELINE, in_turns, spread};
 use super::eval::prepared;
 use super::training::{Start, Training};
 use super::verify::{self, Outcome};
@@ -24,9 +24,12 @@ use crate::output::{Out, counted, grouped, percent, short, table};
 
 /// Channels of the network's first stage, and epochs: as many as train within seconds on two cores.
 const WIDTH: usize = 32;
-const EPOCHS: u32 = 12;
+const EPOCHS: u32 = 25;
 /// Pictures per step: there are few pictures, and more steps learn more from them.
 const STEP: usize = 50;
+/// Bits take a higher learning rate than real numbers: a latent weight has to cross 0 to change anything.
+const LEARNING_RATE: f32 = 0.01;
+const TWIN_LEARNING_RATE: f32 = 0.001;
 /// Test pictures that are written, to be predicted.
 const SAMPLES: usize = 3;
 /// How long the speed is measured.
@@ -37,11 +40,17 @@ const SECONDS: f64 = 1.0;
 #[command(after_help = "\
 EXAMPLE:
   signbit demo
-  signbit demo --out /tmp/demo --threads 2 --json")]
+  signbit demo --out /tmp/demo --threads 2 --json
+
+The twin runs in f32 in signbit's own fixed-order kernels: no fused multiply-add, so that every instruction set
+gives the same bits. A library of real matrix products may be faster.")]
 pub(crate) struct DemoArgs {
     /// Folder for the run, the models and the pictures
     #[arg(long, value_name = "DIR", default_value = "signbit-demo")]
     out: PathBuf,
+    /// Write into the folder even where something else is in it; a run in DIR/run is lost
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     threads: ThreadsArg,
     #[command(flatten)]
@@ -59,13 +68,16 @@ struct Candidate {
 }
 
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
-    let (started, out, dir) = (Instant::now(), args.json.out(), args.out.as_path());
+    let (started, out, dir) = (Instant::now(), args.json.out().working_on(), args.out.as_path());
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     let data = DataSet::open("digits")?;
-    let recipe = Recipe { width: WIDTH, epochs: EPOCHS, batch: STEP, ..Recipe::by_name("small-cnn")? };
+    let recipe = recipe()?;
+    if !args.force {
+        check_folder(dir, &recipe)?;
+    }
     let training = Training { data: &data, isa, threads, out: out.of_parts(), start: Start::Anew, epochs_given: true };
     let run = dir.join("run");
-    let twin = training.prepare(recipe.as_twin(), &run.join(TWIN_FOLDER))?;
+    let twin = training.prepare(recipe.as_twin(Some(TWIN_LEARNING_RATE)), &run.join(TWIN_FOLDER))?;
     let bits = training.prepare(recipe, &run)?;
     bits.begin()?;
     twin.begin()?;
@@ -74,11 +86,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let (bits, twin) = (bits.train()?, twin.train()?);
     out.text("packing, and comparing every hidden bit and output with the trained network ...")?;
     let (test, model, f32_model) = (&data.test, dir.join("model.signbit"), dir.join("twin.signbit"));
-    let twin = candidate("twin (f32)", &run.join(TWIN_FOLDER), f32_model, twin, test, threads)?;
-    let bits = candidate("bits", &run, model, bits, test, threads)?;
-    let speeds = speeds(&bits, &twin, test, Options { isa, threads, batch: BATCH, fuse: true })?;
+    let twin = candidate(out, "twin (f32)", &run.join(TWIN_FOLDER), f32_model, twin, test, threads)?;
+    let bits = candidate(out, "bits", &run, model, bits, test, threads)?;
+    let speeds = speeds(&bits, &twin, test, Options { isa, threads, batch: BATCH, ..Options::default() })?;
     let pictures = write_samples(dir, test)?;
-    tell(out, &bits, &twin, speeds, &pictures)?;
+    tell(out, &bits, &twin, &speeds, &pictures)?;
     let way = format!("{}, {}", isa.name(), counted(threads as u64, "thread"));
     out.text(format_args!("\n{:.1} s in all ({way})", started.elapsed().as_secs_f64()))?;
     let as_json = |candidate: &Candidate, rate: f64| {
@@ -89,16 +101,37 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         })
     };
     out.json(&json!({
-        "twin": as_json(&twin, speeds.1), "bits": as_json(&bits, speeds.0),
-        "times_smaller": twin.bytes as f64 / bits.bytes as f64, "isa": isa.name(), "threads": threads,
+        "twin": as_json(&twin, speeds.twin), "bits": as_json(&bits, speeds.bits),
+        "times_smaller": twin.bytes as f64 / bits.bytes as f64,
+        "times_as_fast": speeds.ratio, "baseline": BASELINE, "isa": isa.name(), "threads": threads,
         "pictures": pictures.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "seconds": started.elapsed().as_secs_f64(),
     }))?;
     if bits.outcome.identical && twin.outcome.identical { Ok(()) } else { Err(Failure::Differs) }
 }
 
+/// What the demo trains.
+fn recipe() -> Result<Recipe, Failure> {
+    let base = Recipe::by_name("small-cnn")?;
+    Ok(Recipe { width: WIDTH, epochs: EPOCHS, batch: STEP, learning_rate: LEARNING_RATE, ..base })
+}
+
+/// The folder is absent, empty, or that of an earlier demo: nothing else is overwritten.
+fn check_folder(dir: &Path, recipe: &Recipe) -> Result<(), Failure> {
+    // What cannot be listed is absent, or the training says that no folder can be made there.
+    let Ok(mut entries) = fs::read_dir(dir) else { return Ok(()) };
+    if entries.next().is_none() {
+        return Ok(());
+    }
+    match checkpoint::load(&dir.join("run")) {
+        Ok(loaded) if loaded.header.recipe == *recipe => Ok(()),
+        _ => Err(Failure::path(dir, "the folder holds something else than this demo; give another, or --force")),
+    }
+}
+
 /// Packs a run, reads the file back and compares it with the run on every instruction set.
 fn candidate(
+    out: Out,
     name: &'static str,
     run: &Path,
     path: PathBuf,
@@ -111,19 +144,26 @@ fn candidate(
     let bytes = fs::metadata(&path).map_err(|e| Failure::path(&path, e))?.len();
     let model = files::model(&path)?;
     let ways: Vec<_> = Isa::all().map(|isa| (isa, threads)).collect();
-    let outcome = verify::compare(Out::Silent, &mut loaded, model.data(), pictures, &ways)?;
+    let outcome = verify::compare(out.silent(), &mut loaded, model.data(), pictures, &ways)?;
     Ok(Candidate { name, path, bytes, accuracy: trained.test_accuracy, outcome, model })
 }
 
-/// Pictures per second of both, measured in turns.
-fn speeds(bits: &Candidate, twin: &Candidate, test: &Pictures, options: Options) -> Result<(f64, f64), Failure> {
+/// Pictures per second of both, and the median of their ratio.
+struct Speeds {
+    bits: f64,
+    twin: f64,
+    ratio: f64,
+}
+
+/// Measured in turns.
+fn speeds(bits: &Candidate, twin: &Candidate, test: &Pictures, options: Options) -> Result<Speeds, Failure> {
     let indices: Vec<usize> = (0..BATCH).collect();
     let input = prepared(&bits.model, test, &indices)?;
     let (mut fast, mut slow) = (bits.model.session(options)?, twin.model.session(options)?);
     let rounds = in_turns(&mut fast, &mut slow, &input, BATCH, SECONDS)?;
+    let median = |of: fn(&(f64, f64)) -> f64| spread(rounds.iter().map(of)).median;
     let rate = |ms: f64| BATCH as f64 * 1e3 / ms;
-    let fast = rate(spread(rounds.iter().map(|round| round.0)).median);
-    Ok((fast, rate(spread(rounds.iter().map(|round| round.1)).median)))
+    Ok(Speeds { bits: rate(median(|r| r.0)), twin: rate(median(|r| r.1)), ratio: median(|r| r.1 / r.0) })
 }
 
 /// Writes a few test pictures into `dir`. Their names say what is on them.
@@ -137,14 +177,15 @@ fn write_samples(dir: &Path, test: &Pictures) -> Result<Vec<PathBuf>, Failure> {
     (0..SAMPLES).map(write).collect()
 }
 
-fn tell(out: Out, bits: &Candidate, twin: &Candidate, speeds: (f64, f64), pictures: &[PathBuf]) -> Result<(), Failure> {
+fn tell(out: Out, bits: &Candidate, twin: &Candidate, speeds: &Speeds, pictures: &[PathBuf]) -> Result<(), Failure> {
     let row = |candidate: &Candidate, rate: f64| {
         let smaller = twin.bytes as f64 / candidate.bytes as f64;
         let numbers = [percent(candidate.accuracy), grouped(candidate.bytes), short(smaller), short(rate)];
         std::iter::once(candidate.name.to_owned()).chain(numbers).collect()
     };
     let head = ["network", "accuracy", "bytes", "times smaller", "pictures/s"];
-    out.text(format_args!("\n{}\n", table(&head, 1, [row(twin, speeds.1), row(bits, speeds.0)])))?;
+    out.text(format_args!("\n{}\n", table(&head, 1, [row(twin, speeds.twin), row(bits, speeds.bits)])))?;
+    out.text(format_args!("bits are {} times as fast as {BASELINE}", short(speeds.ratio)))?;
     let isas: Vec<_> = Isa::all().map(Isa::name).collect();
     for candidate in [bits, twin] {
         if candidate.outcome.identical {
@@ -155,4 +196,39 @@ fn tell(out: Out, bits: &Candidate, twin: &Candidate, speeds: (f64, f64), pictur
     }
     let pictures: Vec<_> = pictures.iter().map(|path| path.display().to_string()).collect();
     out.text(format_args!("next: signbit predict {} {}", bits.path.display(), pictures.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use signbit_train::trainer::Trainer;
+
+    use super::*;
+
+    #[test]
+    fn only_a_folder_of_its_own_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = Recipe { width: 2, ..recipe().unwrap() };
+        let checked = |name: &str| check_folder(&folder.path().join(name), &recipe).is_ok();
+        let data = DataSet::open("digits").unwrap();
+        let mut wanted = vec![("absent", true)];
+        for (name, stored, fits) in [
+            ("own", recipe.clone(), true),
+            ("other", Recipe { seed: 1, ..recipe.clone() }, false),
+            ("twin", recipe.as_twin(None), false),
+        ] {
+            let run = folder.path().join(name).join("run");
+            fs::create_dir_all(&run).unwrap();
+            let mut trainer = Trainer::new(stored, &data, 1).unwrap();
+            trainer.epoch(&mut |_| ()).unwrap();
+            checkpoint::save(&run, &trainer.header, &trainer.network, &*trainer.optimizer).unwrap();
+            wanted.push((name, fits));
+        }
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        fs::create_dir_all(folder.path().join("runs/digits")).unwrap();
+        fs::create_dir_all(folder.path().join("damaged/run")).unwrap();
+        fs::write(folder.path().join("damaged/run").join(checkpoint::FILE_NAME), "cut").unwrap();
+        wanted.extend([("empty", true), ("runs", false), ("damaged", false)]);
+        let found: Vec<_> = wanted.iter().map(|(name, _)| (*name, checked(name))).collect();
+        assert_eq!(found, wanted);
+    }
 }

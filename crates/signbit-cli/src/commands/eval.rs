@@ -40,7 +40,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let (out, isa, threads) = (args.json.out(), args.isa.isa()?, args.threads.threads());
     let model = files::model(&args.model)?;
     let data = DataSet::open(&args.data)?;
-    let mut session = model.session(Options { isa, threads, batch: BATCH, fuse: true })?;
+    let mut session = model.session(Options { isa, threads, batch: BATCH, ..Options::default() })?;
     let evaluation = evaluate(&model, &mut session, &data)?;
     let (right, pictures) = (evaluation.right(), data.test.len());
     let (accuracy, rate) = (right as f64 / pictures as f64, pictures as f64 / evaluation.seconds);
@@ -50,14 +50,15 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     out.json(&json!({
         "accuracy": accuracy, "right": right, "pictures": pictures, "pictures_per_second": rate,
         "isa": isa.name(), "threads": threads, "classes": evaluation.names,
-        "confusion": evaluation.confusion,
+        "confusion": evaluation.rows().collect::<Vec<_>>(),
     }))
 }
 
 /// What a model makes of test pictures.
 pub(crate) struct Evaluation {
-    /// Row: the class; column: what the model says.
-    confusion: Vec<Vec<u64>>,
+    /// `[classes of the data, outputs]`. Row: the class; column: what the model says.
+    confusion: Vec<u64>,
+    outputs: usize,
     names: Vec<String>,
     /// Time of the runs, without the preparation of the pictures.
     seconds: f64,
@@ -65,17 +66,22 @@ pub(crate) struct Evaluation {
 
 impl Evaluation {
     fn right(&self) -> u64 {
-        self.confusion.iter().enumerate().map(|(i, row)| row[i]).sum()
+        self.rows().enumerate().map(|(class, row)| row[class]).sum()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[u64]> {
+        self.confusion.chunks_exact(self.outputs)
     }
 }
 
 fn evaluate(model: &Model, session: &mut Session, data: &DataSet) -> Result<Evaluation, Failure> {
     let outputs = session.output_type().shape;
-    files::check_fit(data, session.input_type().shape, outputs.elements())?;
-    let numbered = || (0..outputs.elements()).map(|class| class.to_string()).collect();
+    let n = outputs.elements();
+    files::check_fit(data, session.input_type().shape, n, &model.data().classes)?;
+    let numbered = || (0..n).map(|class| class.to_string()).collect();
     let names = if model.data().classes.is_empty() { numbered() } else { model.data().classes.clone() };
-    let classes = outputs.elements();
-    let mut evaluation = Evaluation { confusion: vec![vec![0; classes]; classes], names, seconds: 0.0 };
+    let confusion = confusion(data.classes.len(), n)?;
+    let mut evaluation = Evaluation { confusion, outputs: n, names, seconds: 0.0 };
     let progress = Progress::new(data.test.len(), "pictures");
     let all: Vec<usize> = (0..data.test.len()).collect();
     for indices in all.chunks(BATCH) {
@@ -85,12 +91,22 @@ fn evaluate(model: &Model, session: &mut Session, data: &DataSet) -> Result<Eval
         evaluation.seconds += start.elapsed().as_secs_f64();
         let output = Tensor::new(indices.len(), outputs, output);
         for (&i, class) in indices.iter().zip(classes_of(&output)) {
-            evaluation.confusion[data.test.labels[i] as usize][class as usize] += 1;
+            evaluation.confusion[data.test.labels[i] as usize * n + class as usize] += 1;
         }
         progress.done(indices[0] + indices.len());
     }
     progress.end();
     Ok(evaluation)
+}
+
+/// A table without counts. A model may announce more outputs than there is memory for.
+fn confusion(classes: usize, outputs: usize) -> Result<Vec<u64>, Failure> {
+    let too_large = || Failure::input(format!("a table of {classes} classes and {outputs} outputs is too large"));
+    let cells = classes.checked_mul(outputs).ok_or_else(too_large)?;
+    let mut table = Vec::new();
+    table.try_reserve_exact(cells).map_err(|_| too_large())?;
+    table.resize(cells, 0);
+    Ok(table)
 }
 
 /// Pictures as the model's input.
@@ -99,4 +115,24 @@ pub(crate) fn prepared(model: &Model, pictures: &Pictures, indices: &[usize]) ->
     let mut input = vec![0.0; indices.len() * pictures.shape.elements()];
     pictures.write(indices, preprocessing, &mut input)?;
     Ok(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_does_not_fit_is_an_error() {
+        assert_eq!(confusion(2, 3).unwrap(), [0; 6]);
+        for (classes, outputs) in [(usize::MAX, 2), (1 << 31, 1 << 31)] {
+            assert!(matches!(confusion(classes, outputs), Err(Failure::Input(line)) if line.contains("too large")));
+        }
+    }
+
+    #[test]
+    fn rows_are_classes() {
+        let evaluation = Evaluation { confusion: vec![5, 1, 2, 0, 7, 3], outputs: 3, names: vec![], seconds: 0.0 };
+        assert_eq!(evaluation.right(), 5 + 7);
+        assert_eq!(evaluation.rows().collect::<Vec<_>>(), [[5, 1, 2], [0, 7, 3]]);
+    }
 }

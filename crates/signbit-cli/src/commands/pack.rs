@@ -32,15 +32,16 @@ pub(crate) struct PackArgs {
 }
 
 pub(crate) fn run(args: &PackArgs) -> Result<(), Failure> {
+    files::check_output(&args.output)?;
     let run = if args.twin { args.run.join(TWIN_FOLDER) } else { args.run.clone() };
     let loaded = files::run(&run)?;
     let model = files::packed(&loaded)?;
     let size = SizeTable::of(&model)?;
     file::save(&model, &args.output)?;
-    let (out, path, data) = (args.json.out(), args.output.display(), &loaded.header.data);
+    let (out, path) = (args.json.out(), args.output.display());
     let (bytes, f32_bytes, ratio) = (grouped(size.file_bytes), grouped(size.f32_bytes), short(size.ratio));
     out.text(format_args!("{path}: {bytes} bytes, {ratio} times smaller than in f32 ({f32_bytes} bytes)"))?;
-    out.text(format_args!("next: signbit verify {} {path} --data {data}", run.display()))?;
+    out.text(format_args!("next: signbit verify {} {path}", run.display()))?;
     out.json(&json!({
         "model": path.to_string(), "bytes": size.file_bytes, "f32_bytes": size.f32_bytes, "ratio": size.ratio,
         "binary_params": size.binary_params, "real_params": size.real_params,

@@ -11,6 +11,7 @@ use crate::args::{IsaArg, JsonArg, count};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::percent;
+use crate::progress::Progress;
 
 /// Classify pictures: PNG, JPEG, BMP or WebP
 #[derive(Args, Debug)]
@@ -38,11 +39,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let model = files::model(&args.model)?;
     let mut session = model.session(Options { isa, ..Options::default() })?;
     let mut all = Vec::with_capacity(args.images.len());
+    let progress = Progress::new(args.images.len(), "pictures");
     for path in &args.images {
         let mut list = session.classify_image(&open(path)?).map_err(|e| Failure::path(path, e))?;
         list.truncate(args.top);
         all.push((path.display().to_string(), list));
+        progress.done(all.len());
     }
+    progress.end();
     for (path, list) in &all {
         let said = list.iter().map(|p| format!("{} ({})", p.name, percent(f64::from(p.probability))));
         out.text(format_args!("{path}: {}", said.collect::<Vec<_>>().join(", ")))?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
-use signbit::{Model, Options};
+use signbit::{Model, Options, Session};
 use signbit_model::{Shape, file};
 
 use crate::args::{IsaArg, JsonArg, ThreadsArg, count};
@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::files::{self, BATCH};
 use crate::npy::{self, Array, Numbers};
 use crate::output::{counted, short};
+use crate::progress::Progress;
 
 /// Run a model on the arrays of a .npy file
 #[derive(Args, Debug)]
@@ -45,16 +46,18 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
+    files::check_output(&args.output)?;
     let (isa, threads) = (args.isa.isa()?, args.threads.threads());
     let model = files::model(&args.model)?;
     let (n, input) = read(&args.input, &model)?;
-    let mut session = model.session(Options { isa, threads, batch: args.batch.min(n.max(1)), fuse: true })?;
+    let batch = args.batch.min(n.max(1));
+    let mut session = model.session(Options { isa, threads, batch, ..Options::default() })?;
     let start = Instant::now();
-    let output = session.run(&input, n)?;
+    let output = all(&mut session, &input, n, batch)?;
     let seconds = start.elapsed().as_secs_f64();
     let Shape { h, w, c } = model.data().output_type()?.shape;
     let shape = if h == 1 && w == 1 { vec![n, c] } else { vec![n, h, w, c] };
-    let bytes = npy::to_bytes(&shape, output);
+    let bytes = npy::to_bytes(&shape, &output);
     file::replace(&args.output, &bytes).map_err(|e| Failure::path(&args.output, format!("cannot write: {e}")))?;
     let (out, samples) = (args.json.out(), counted(n as u64, "sample"));
     let (path, way) = (args.output.display(), counted(threads as u64, "thread"));
@@ -62,6 +65,19 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     out.json(&json!({
         "output": path.to_string(), "shape": shape, "seconds": seconds, "isa": isa.name(), "threads": threads,
     }))
+}
+
+/// The output for `n` samples, `batch` at once.
+fn all(session: &mut Session, input: &[f32], n: usize, batch: usize) -> Result<Vec<f32>, Failure> {
+    let sample = session.input_type().shape.elements();
+    let mut output = Vec::new();
+    let progress = Progress::new(n, "samples");
+    for (i, input) in input.chunks(batch * sample).enumerate() {
+        output.extend_from_slice(session.run(input, input.len() / sample)?);
+        progress.done(n.min((i + 1) * batch));
+    }
+    progress.end();
+    Ok(output)
 }
 
 /// The number of samples in a file and the network's input for them.

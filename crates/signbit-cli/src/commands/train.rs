@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use signbit_train::checkpoint::{self, TWIN_FOLDER};
+use serde::de::DeserializeOwned;
+use signbit_train::checkpoint::{self, FILE_NAME, TWIN_FOLDER};
 use signbit_train::data::DataSet;
 use signbit_train::optim::Decay;
 use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
@@ -21,7 +22,9 @@ use crate::output::{counted, percent};
 EXAMPLE:
   signbit train mlp --data digits --out runs/digits
   signbit train small-cnn --data mnist --out runs/mnist --epochs 10 --twin
-  signbit train small-cnn --data mnist --out runs/mnist --resume"
+  signbit train small-cnn --data mnist --out runs/mnist --resume
+
+With --resume the choices of the run stand in place of the defaults, and only --epochs may be another."
 )]
 pub(crate) struct TrainArgs {
     /// The network: mlp or small-cnn
@@ -32,34 +35,34 @@ pub(crate) struct TrainArgs {
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
-    /// Epochs in all
+    /// Epochs in all [default: 20]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Pictures per step
+    /// Pictures per step [default: 100]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Decides the initial weights and the order of the pictures
+    /// Decides the initial weights and the order of the pictures [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Highest learning rate
+    /// Highest learning rate [default: 0.003]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f32>,
-    /// Units of mlp's hidden layers, channels of small-cnn's first stage
+    /// Units of mlp's hidden layers [default: 1024], channels of small-cnn's first stage [default: 64]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
-    /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign
+    /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign [default: ste_sign]
     #[arg(long, value_name = "NAME")]
     quantizer: Option<String>,
-    /// Scale factors of binary layers
-    #[arg(long)]
-    scale: Option<ScaleName>,
-    /// Optimiser
+    /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none]
+    #[arg(long, value_name = "NAME", value_parser = named::<ScaleFactor>)]
+    scale: Option<ScaleFactor>,
+    /// Optimiser [default: adam]
     #[arg(long)]
     optimizer: Option<OptimizerName>,
     /// Momentum of sgd [default: 0.9]
     #[arg(long, value_name = "X")]
     momentum: Option<f32>,
-    /// How the learning rate falls
+    /// How the learning rate falls [default: cosine]
     #[arg(long)]
     decay: Option<DecayName>,
     /// Parts that `--decay step` cuts the training into [default: 3]
@@ -68,15 +71,18 @@ pub(crate) struct TrainArgs {
     /// Factor from one part to the next [default: 0.1]
     #[arg(long, value_name = "X")]
     decay_factor: Option<f32>,
-    /// Epochs in which the learning rate rises
+    /// Epochs in which the learning rate rises [default: 0]
     #[arg(long, value_name = "X")]
     warmup_epochs: Option<f32>,
-    /// Loss
-    #[arg(long)]
-    loss: Option<LossName>,
+    /// Loss: cross_entropy or squared_error [default: cross_entropy]
+    #[arg(long, value_name = "NAME", value_parser = named::<LossKind>)]
+    loss: Option<LossKind>,
     /// Train the same network in real numbers too, into RUN/twin
     #[arg(long)]
     twin: bool,
+    /// Highest learning rate of the twin [default: that of the binary network, at most 0.001]
+    #[arg(long, value_name = "X", requires = "twin")]
+    twin_learning_rate: Option<f32>,
     /// Go on with the run in the folder
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -87,15 +93,6 @@ pub(crate) struct TrainArgs {
     threads: ThreadsArg,
     #[command(flatten)]
     json: JsonArg,
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug)]
-#[value(rename_all = "snake_case")]
-enum ScaleName {
-    None,
-    Alpha,
-    AlphaK,
-    AbsOfMean,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq)]
@@ -111,15 +108,13 @@ enum DecayName {
     Step,
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug)]
-#[value(rename_all = "snake_case")]
-enum LossName {
-    CrossEntropy,
-    SquaredError,
+/// A choice by the name that it has in a recipe.
+fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
+    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
-    let out = args.json.out();
+    let out = args.json.out().working_on();
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
@@ -132,7 +127,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let training = Training { data: &data, isa, threads, out, start, epochs_given: args.epochs.is_some() };
     // Both are looked at before either begins.
     let twin = match args.twin {
-        true => Some(training.prepare(recipe.as_twin(), &args.out.join(TWIN_FOLDER))?),
+        true => Some(training.prepare(twin_recipe(args, &recipe)?, &args.out.join(TWIN_FOLDER))?),
         false => None,
     };
     let binary = training.prepare(recipe, &args.out)?;
@@ -175,26 +170,26 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
         width: args.width.unwrap_or(base.width),
         quantizer: args.quantizer.clone().unwrap_or(base.quantizer),
         warmup_epochs: args.warmup_epochs.unwrap_or(base.warmup_epochs),
+        scale: args.scale.unwrap_or(base.scale),
+        loss: args.loss.unwrap_or(base.loss),
         ..base
     };
-    if let Some(scale) = args.scale {
-        recipe.scale = match scale {
-            ScaleName::None => ScaleFactor::None,
-            ScaleName::Alpha => ScaleFactor::Alpha,
-            ScaleName::AlphaK => ScaleFactor::AlphaK,
-            ScaleName::AbsOfMean => ScaleFactor::AbsOfMean,
-        };
-    }
-    if let Some(loss) = args.loss {
-        recipe.loss = match loss {
-            LossName::CrossEntropy => LossKind::CrossEntropy,
-            LossName::SquaredError => LossKind::SquaredError,
-        };
-    }
     recipe.optimizer = optimizer(args, recipe.optimizer)?;
     recipe.decay = decay(args, recipe.decay)?;
     recipe.validate()?;
     Ok(recipe)
+}
+
+/// The recipe of the twin. Where a twin goes on, it does so with its own learning rate.
+fn twin_recipe(args: &TrainArgs, recipe: &Recipe) -> Result<Recipe, Failure> {
+    let folder = args.out.join(TWIN_FOLDER);
+    let stored = match args.resume && folder.join(FILE_NAME).exists() {
+        true => Some(checkpoint::load(&folder)?.header.recipe.learning_rate),
+        false => None,
+    };
+    let twin = recipe.as_twin(args.twin_learning_rate.or(stored));
+    twin.validate().map_err(|error| Failure::input(format!("the twin: {error}")))?;
+    Ok(twin)
 }
 
 fn optimizer(args: &TrainArgs, base: OptimizerKind) -> Result<OptimizerKind, Failure> {
@@ -227,4 +222,57 @@ fn decay(args: &TrainArgs, base: Decay) -> Result<Decay, Failure> {
         return Err(Failure::input("--decay-parts and --decay-factor belong to --decay step"));
     }
     Ok(decay)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::args::Cli;
+
+    /// The name that a choice has in a recipe.
+    fn name(choice: impl serde::Serialize) -> String {
+        serde_json::to_value(choice).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_help_tells_the_defaults_of_the_recipes() {
+        let cli = Cli::command();
+        let train = cli.find_subcommand("train").unwrap();
+        let recipes = ["mlp", "small-cnn"].map(|name| Recipe::by_name(name).unwrap());
+        let mut wrong = Vec::new();
+        for recipe in &recipes {
+            let twin = recipe.as_twin(None).learning_rate;
+            let expected = [
+                ("epochs", format!("[default: {}]", recipe.epochs)),
+                ("batch", format!("[default: {}]", recipe.batch)),
+                ("seed", format!("[default: {}]", recipe.seed)),
+                ("learning_rate", format!("[default: {}]", recipe.learning_rate)),
+                ("twin_learning_rate", format!("at most {twin}]")),
+                ("width", format!("[default: {}]", recipe.width)),
+                ("quantizer", format!("[default: {}]", recipe.quantizer)),
+                ("scale", format!("[default: {}]", name(recipe.scale))),
+                ("optimizer", format!("[default: {}]", name(recipe.optimizer))),
+                ("decay", format!("[default: {}]", name(recipe.decay))),
+                ("warmup_epochs", format!("[default: {}]", recipe.warmup_epochs)),
+                ("loss", format!("[default: {}]", name(recipe.loss))),
+            ];
+            for (option, expected) in expected {
+                let argument = train.get_arguments().find(|argument| argument.get_id() == option).unwrap();
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                if !help.contains(&expected) {
+                    wrong.push(format!("{option}: {help:?} does not say {expected}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn names_are_those_of_the_recipe() {
+        assert_eq!(named("alpha_k"), Ok(ScaleFactor::AlphaK));
+        assert_eq!(named("squared_error"), Ok(LossKind::SquaredError));
+        assert!(named::<LossKind>("hinge").unwrap_err().contains("cross_entropy"));
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::json;
 use signbit::Isa;
 use signbit_train::checkpoint::{self, CheckpointError, EpochRecord, FILE_NAME, Header};
@@ -108,6 +109,7 @@ impl Prepared<'_> {
         let (epochs, batch) = (self.trainer.header.recipe.epochs, self.trainer.header.recipe.batch);
         let progress = Progress::new(epochs as usize, "steps");
         progress.prefix(self.label);
+        self.tell_start()?;
         while !self.trainer.finished() {
             self.trainer.epoch(&mut |event| {
                 if let Event::Epoch { seconds, .. } = event {
@@ -130,6 +132,14 @@ impl Prepared<'_> {
         Ok(last)
     }
 
+    /// One line with the learning rate, which a twin has of its own.
+    fn tell_start(&self) -> Result<(), Failure> {
+        let learning_rate = self.trainer.header.recipe.learning_rate;
+        let network = self.label;
+        self.out.text(format_args!("{network}: learning rate {learning_rate}"))?;
+        self.out.json_line(&Started { event: "start", network, learning_rate })
+    }
+
     /// One line for the epoch that has ended.
     fn tell(&self) -> Result<(), Failure> {
         let Header { recipe, history, .. } = &self.trainer.header;
@@ -146,6 +156,14 @@ impl Prepared<'_> {
             "train_accuracy": train_accuracy, "test_accuracy": test_accuracy, "seconds": seconds,
         }))
     }
+}
+
+/// A training begins, or goes on. Not `json!`, which would widen the rate to an f64 of seventeen digits.
+#[derive(Serialize)]
+struct Started {
+    event: &'static str,
+    network: &'static str,
+    learning_rate: f32,
 }
 
 /// Removes the files of an older run, and nothing else that may be in its folder.

@@ -20,7 +20,7 @@ use crate::progress::Progress;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 EXAMPLE:
-  signbit verify runs/digits digits.signbit --data digits
+  signbit verify runs/digits digits.signbit
   signbit verify runs/digits digits.signbit --data digits --isa portable --threads 1,2
 
 EXIT CODE:
@@ -30,9 +30,9 @@ pub(crate) struct VerifyArgs {
     run: PathBuf,
     /// The model that was packed from it
     model: PathBuf,
-    /// digits, mnist, fashion-mnist, or a folder with the four IDX files
+    /// digits, mnist, fashion-mnist, or a folder with the four IDX files [default: the run's data]
     #[arg(long, value_name = "NAME|PATH")]
-    data: String,
+    data: Option<String>,
     /// Instruction set, or all [default: $SIGNBIT_ISA, else all that this CPU has]
     #[arg(long, value_name = "NAME|all")]
     isa: Option<String>,
@@ -51,8 +51,9 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let isas = isas(args.isa.as_deref())?;
     let mut loaded = files::run(&args.run)?;
     let model = files::model(&args.model)?.into_data();
-    let data = DataSet::open(&args.data)?;
-    files::check_fit(&data, loaded.header.input, loaded.header.classes.len())?;
+    let header = &loaded.header;
+    let data = DataSet::open(args.data.as_ref().unwrap_or(&header.data))?;
+    files::check_fit(&data, header.input, header.classes.len(), &header.classes)?;
     let mut threads = match args.threads.is_empty() {
         true => vec![1, cores()],
         false => args.threads.clone(),

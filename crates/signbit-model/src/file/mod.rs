@@ -21,19 +21,21 @@
 //!
 //! Reading trusts nothing. Lengths and offsets are checked with checked arithmetic before anything is
 //! allocated, a tensor takes at most eight times its bytes in the file, and a model that
-//! [`crate::Model::validate`] refuses is not returned. [`load`] reads the whole file into memory first.
-//! The checksum finds damage, it does not prove who wrote the file.
+//! [`crate::Model::validate`] refuses is not returned. [`load`] reads a file into memory as far as its header
+//! announces and one byte further, so that a source without end is no danger. The checksum finds damage, it does not prove who wrote the file.
 //!
 //! Writing is deterministic: the same model gives the same bytes, and so does reading and writing it again.
 
 mod crc32;
 mod header;
 mod read;
+mod replace;
 mod write;
 
 pub use read::{from_bytes, from_bytes_unverified, load};
+pub use replace::replace;
 pub(crate) use write::header_len;
-pub use write::{replace, save, to_bytes};
+pub use write::{save, to_bytes};
 
 /// The version of the format that this crate writes and reads.
 pub const FORMAT_VERSION: &str = "1";

@@ -1,7 +1,8 @@
 //! Reading a model, from bytes that may be anything.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::header::{self, CHECKSUM_AT, Description, Entry, Header, PREFIX};
@@ -12,14 +13,43 @@ use crate::tensor::rows_and_bits;
 use crate::types::checked_product;
 use crate::{Model, Tensor, words};
 
-/// Reads a model's file.
+/// Reads a model's file: what its header announces, and one byte more to see that nothing follows.
 ///
 /// # Errors
 /// [`FileError::Io`], and as [`from_bytes`].
 pub fn load(path: impl AsRef<Path>) -> Result<Model, ModelError> {
     let path = path.as_ref();
-    let bytes = fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
-    from_bytes(&bytes)
+    let io = |source| FileError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    let length = if metadata.is_file() { metadata.len() } else { 0 };
+    read(file, length, io)
+}
+
+/// Reads a model from a source that may be without end, of which `length` bytes are known to exist.
+fn read(mut source: impl Read, length: u64, io: impl Fn(io::Error) -> FileError) -> Result<Model, ModelError> {
+    let mut bytes = Vec::new();
+    append(&mut source, 8, &mut bytes).map_err(&io)?;
+    if let Some(header) = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length))
+        && header <= MAX_HEADER as u64
+    {
+        append(&mut source, header, &mut bytes).map_err(&io)?;
+    }
+    let (header, _) = split(&bytes)?;
+    let body_at = bytes.len();
+    let announced = header.entries.iter().map(|(_, entry)| entry.data_offsets[1]).max().unwrap_or(0) as u64;
+    let body = announced.saturating_add(1);
+    let known = length.saturating_sub(body_at as u64).min(body);
+    let no_memory = || io(io::ErrorKind::OutOfMemory.into());
+    bytes.try_reserve_exact(usize::try_from(known).map_err(|_| no_memory())?).map_err(|_| no_memory())?;
+    append(&mut source, body, &mut bytes).map_err(&io)?;
+    check_checksum(&header, &bytes)?;
+    read_model(&header, &bytes[body_at..])
+}
+
+/// Appends at most `count` bytes of `source`.
+fn append(source: &mut impl Read, count: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    source.take(count).read_to_end(bytes).map(|_| ())
 }
 
 /// Reads a model from the bytes of its file.
@@ -167,4 +197,71 @@ fn read_rows(data: &[u8], bits: usize) -> Vec<u64> {
         }));
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::to_bytes;
+    use crate::{ModelBuilder, Op, Shape};
+
+    /// A source without end, and how much of it was read.
+    struct Endless(Vec<u8>, usize);
+
+    impl Read for Endless {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            for out in out.iter_mut() {
+                *out = self.0.get(self.1).copied().unwrap_or(0);
+                self.1 += 1;
+            }
+            Ok(out.len())
+        }
+    }
+
+    fn read_all(source: impl Read, length: u64) -> Result<Model, ModelError> {
+        read(source, length, |source| FileError::Io { path: "source".into(), source })
+    }
+
+    fn prelu() -> Model {
+        let mut b = ModelBuilder::new(Shape::vector(300));
+        b.tensor("s", Tensor::f32([300], vec![0.5; 300]).unwrap());
+        let y = b.node("prelu", Op::PRelu { slope: "s".into() }, &[b.input()]);
+        b.finish(y).unwrap()
+    }
+
+    /// Whatever is known of the length, or wrongly believed.
+    #[test]
+    fn a_source_with_an_end() {
+        let bytes = to_bytes(&prelu()).unwrap();
+        for length in [0, 5, bytes.len() as u64, 100_000] {
+            assert_eq!(read_all(&bytes[..], length).unwrap(), prelu());
+        }
+    }
+
+    #[test]
+    fn a_source_without_end_is_read_one_byte_too_far() {
+        let bytes = to_bytes(&prelu()).unwrap();
+        let mut source = Endless(bytes.clone(), 0);
+        let error = read_all(&mut source, 0).unwrap_err();
+        assert!(matches!(error, ModelError::File(FileError::Checksum { .. })), "{error}");
+        assert_eq!(source.1, bytes.len() + 1);
+    }
+
+    #[test]
+    fn a_header_that_is_too_large_is_not_read() {
+        let mut source = Endless(vec![0xFF; 8], 0);
+        let error = read_all(&mut source, 0).unwrap_err();
+        assert!(matches!(error, ModelError::File(FileError::HeaderTooLarge { found: u64::MAX, .. })), "{error}");
+        assert_eq!(source.1, 8);
+    }
+
+    /// Cut anywhere, a file gives the error that its bytes give.
+    #[test]
+    fn errors_are_those_of_the_bytes() {
+        let bytes = to_bytes(&prelu()).unwrap();
+        for end in [0, 7, 8, 100, bytes.len() - 1200, bytes.len() - 1] {
+            let (read, whole) = (read_all(&bytes[..end], 0).unwrap_err(), from_bytes(&bytes[..end]).unwrap_err());
+            assert_eq!(read.to_string(), whole.to_string(), "{end}");
+        }
+    }
 }

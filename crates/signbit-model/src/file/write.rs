@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
 use super::crc32::crc32;
 use super::header::{self, CHECKSUM_AT, Description, Entry, Header, NO_CHECKSUM};
+use super::replace::replace;
 use super::{FORMAT_VERSION, MAX_HEADER};
 use crate::error::{FileError, ModelError};
 use crate::{Model, Tensor, words};
@@ -29,7 +27,7 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ModelError> {
 }
 
 /// Writes the model to `path`: to a temporary file beside it, flushed to the disk and then renamed, so that
-/// `path` holds the old file or the new one, never a part.
+/// `path` holds the old file or the new one, never a part. Of links, pipes and folders see [`replace`].
 ///
 /// # Errors
 /// As [`to_bytes`], and [`FileError::Io`].
@@ -125,33 +123,4 @@ fn append(bytes: &mut Vec<u8>, tensor: &Tensor) {
             }
         }
     }
-}
-
-/// Replaces the file `path` by `bytes` in one step: a temporary file beside it, flushed to the disk, then
-/// renamed. Checkpoints are written so too.
-///
-/// # Errors
-/// What the operating system says; the old file is then untouched.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to tell; a file left behind does no harm.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file: File = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// A name that no other call of any running process uses.
-fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let (process, call) = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    Ok(path.with_file_name(format!(".{}.{process}.{call}.tmp", name.to_string_lossy())))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::NodeError;
+use crate::limits::MAX_ROW;
 use crate::{DType, Shape, Tensor, ValueType};
 
 /// The single operand of a unary operator.
@@ -56,6 +57,14 @@ pub(super) fn output(h: usize, w: usize, c: usize, dtype: DType) -> Result<Value
     let shape = Shape { h, w, c };
     shape.checked_elements().ok_or(NodeError::OutputTooLarge)?;
     Ok(ValueType { shape, dtype })
+}
+
+/// Checks the length of a weight's rows.
+pub(super) fn row(name: &str, weight: &Tensor) -> Result<(), NodeError> {
+    match weight.row_len() {
+        found if found > MAX_ROW => Err(NodeError::WeightRow { tensor: name.to_owned(), found }),
+        _ => Ok(()),
+    }
 }
 
 /// The model's tensors.

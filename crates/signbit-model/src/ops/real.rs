@@ -63,6 +63,7 @@ pub(super) fn conv_output(
     if weight.shape() != [c_out, kh, kw, c_group] {
         return Err(check::wrong_shape(name, &format!("[O, {kh}, {kw}, {c_group}]"), weight));
     }
+    check::row(name, weight)?;
     check::output(h, w, c_out, dtype)
 }
 
@@ -70,7 +71,10 @@ pub(super) fn conv_output(
 pub(super) fn dense_output(x: Shape, name: &str, weight: &Tensor, dtype: DType) -> Result<ValueType, NodeError> {
     let k = check::vector(x)?;
     match weight.shape() {
-        [o, found] if *found == k => check::output(1, 1, *o, dtype),
+        [o, found] if *found == k => {
+            check::row(name, weight)?;
+            check::output(1, 1, *o, dtype)
+        }
         _ => Err(check::wrong_shape(name, &format!("[O, {k}]"), weight)),
     }
 }

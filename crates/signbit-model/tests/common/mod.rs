@@ -74,7 +74,7 @@ pub(crate) fn every_operator() -> Model {
         scale: vec![0.1, 1.0 / 255.0, 1e-30],
         shift: vec![-0.5, -0.0, 3.4e38],
     });
-    b.classes(["a", "b", "ü", "\"quoted\"\n"]).note("recipe", "test").note("accuracy", "0.5");
+    b.classes(["a", "b", "ü", "\"quoted\" \\"]).note("recipe", "two\nlines").note("accuracy", "0.5");
     b.finish(y).unwrap()
 }
 

@@ -7,7 +7,7 @@ use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 use super::batch_norm::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
-use crate::pack::{PackError, Packed, Packer};
+use crate::pack::{PackError, Packed, Packer, PendingPool};
 use crate::tensor::{Tensor, Value};
 
 /// Maximum over windows; of equal values the first wins. See [`MaxPool2d::add`].
@@ -133,10 +133,15 @@ impl Operator for MaxPool2d {
     }
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
-        // A pending scale factor is not negative, so it keeps the order and passes through.
-        let ty = ValueType::new(self.output, inputs[0].ty.dtype);
-        let packed = packer.node(name, Op::MaxPool2d { geometry: self.geometry }, &[&inputs[0]], ty);
-        Ok(Packed { scale: inputs[0].scale.clone(), bound: inputs[0].bound, ..packed })
+        let x = &inputs[0];
+        let ty = ValueType::new(self.output, x.ty.dtype);
+        if x.ty.dtype == DType::I32 && x.pool.is_none() {
+            // A pending scale factor is not negative, so it keeps the order and passes through.
+            let pool = PendingPool { name: name.into(), geometry: self.geometry, input: self.input };
+            return Ok(Packed { ty, pool: Some(pool), ..x.clone() });
+        }
+        let x = packer.settled(name, x);
+        Ok(packer.node(name, Op::MaxPool2d { geometry: self.geometry }, &[&x], ValueType::new(self.output, x.ty.dtype)))
     }
 }
 

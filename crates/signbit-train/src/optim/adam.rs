@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::{Optimizer, each_piece, pick};
+use super::{Optimizer, clip, each_piece, pick};
 use crate::params::Params;
 
 /// Adam (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1).
@@ -43,7 +43,7 @@ impl Optimizer for Adam {
                         *m += (1.0 - b1) * (g - *m);
                         *v += (1.0 - b2) * (g * g - *v);
                         let next = *w - rate * *m / ((*v * unbias).sqrt() + epsilon);
-                        *w = next.clamp(-bound, bound);
+                        *w = clip(next, bound);
                     }
                 },
             );

@@ -37,6 +37,14 @@ struct Piece<'a, const N: usize> {
     latent: bool,
 }
 
+/// `w` within ±bound. NaN stays NaN, so that a divergence is seen; `f32::clamp` would do the same, but its assertion
+/// keeps the loop from being vectorised.
+#[inline(always)]
+fn clip(w: f32, bound: f32) -> f32 {
+    let w = if w > bound { bound } else { w };
+    if w < -bound { -bound } else { w }
+}
+
 /// Calls `update` on pieces of all parameters, in parallel. A piece never spans two tensors.
 fn each_piece<const N: usize>(
     params: &mut Params,
@@ -112,6 +120,16 @@ mod tests {
             let (mut params, id) = one(role, 0.5, 3.0);
             Sgd::new(0.0).step(&mut params, 10.0);
             assert_eq!(params.value(id)[0], expected, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_does_not_become_a_bit() {
+        let optimizers: [Box<dyn Optimizer>; 2] = [Box::new(Sgd::new(0.9)), Box::<Adam>::default()];
+        for mut optimizer in optimizers {
+            let (mut params, id) = one(Role::Latent, 0.5, f32::NAN);
+            optimizer.step(&mut params, 0.1);
+            assert!(params.value(id)[0].is_nan(), "{optimizer:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum.
 
-use super::{Optimizer, each_piece, pick};
+use super::{Optimizer, clip, each_piece, pick};
 use crate::params::Params;
 
 /// velocity = momentum * velocity + gradient; value -= lr * velocity.
@@ -27,7 +27,7 @@ impl Optimizer for Sgd {
             let [velocity] = piece.averages;
             for ((w, &g), v) in piece.values.iter_mut().zip(piece.grads).zip(velocity) {
                 *v = momentum * *v + g;
-                *w = (*w - lr * *v).clamp(-bound, bound);
+                *w = clip(*w - lr * *v, bound);
             }
         });
     }

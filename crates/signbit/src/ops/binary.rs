@@ -19,6 +19,11 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
+    /// Bytes of the packed weights; `conv` is valid.
+    pub(crate) fn packed_bytes(isa: Isa, conv: &Conv) -> usize {
+        weights::packed_len(isa, conv) * size_of::<u64>()
+    }
+
     /// Packs canonical weight rows for `isa`; `conv` is valid. `None` where there is no memory.
     pub(crate) fn new(isa: Isa, conv: Conv, rows: &[u64]) -> Option<Self> {
         let mut packed = Aligned::zeros(weights::packed_len(isa, &conv))?;

@@ -18,6 +18,11 @@ pub(crate) struct Real {
 }
 
 impl Real {
+    /// Bytes of the packed weights; `conv` is valid.
+    pub(crate) fn packed_bytes(isa: Isa, conv: &Conv) -> usize {
+        real::pack_len(isa, conv) * size_of::<f32>()
+    }
+
     /// Packs weights in OHWI order; `conv` is valid. `None` where there is no memory.
     pub(crate) fn new(isa: Isa, conv: Conv, weights: &[f32], bias: Option<&[f32]>) -> Option<Self> {
         let mut packed = Aligned::zeros(real::pack_len(isa, &conv))?;

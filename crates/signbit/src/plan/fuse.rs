@@ -158,6 +158,7 @@ mod tests {
     use signbit_model::{Model, ModelBuilder, Op, Shape, Tensor, ValueId};
 
     use super::*;
+    use crate::memory::Budget;
 
     /// The names of the nodes of each step of a network on 4 numbers, made by `build`.
     fn steps(build: impl FnOnce(&mut ModelBuilder) -> ValueId) -> Vec<String> {
@@ -169,7 +170,7 @@ mod tests {
         let output = build(&mut b);
         let model = used(b, output);
         let types = signbit_model::infer(&model.graph, &model.tensors).unwrap();
-        let steps = super::super::lower::steps(&model, &types, Isa::best()).unwrap();
+        let steps = super::super::lower::steps(&model, &types, Isa::best(), &Budget::new(u64::MAX)).unwrap();
         let names =
             |step: &Step| step.nodes.iter().map(|&i| model.graph.nodes[i].name.as_str()).collect::<Vec<_>>().join(" ");
         run(steps, types.len(), output.index()).iter().map(names).collect()

@@ -8,14 +8,16 @@ use signbit_model::{DType, Geometry, Model, ModelError, Node, NodeError, Op, Pad
 
 use super::Step;
 use crate::Error;
+use crate::memory::{Budget, reserve};
 use crate::ops::binary::{Binary, Thresholds};
 use crate::ops::real::{Real, ScaleMap};
 use crate::ops::stage::{PerChannel, Stage};
 use crate::ops::window::Window;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 
-/// The steps of `model`, in the order of its nodes. `types` is what [`signbit_model::infer`] returned.
-pub(super) fn steps(model: &Model, types: &[ValueType], isa: Isa) -> Result<Vec<Step>, Error> {
+/// The steps of `model`, in the order of its nodes. `types` is what [`signbit_model::infer`] returned; the packed
+/// weights come out of `budget`.
+pub(super) fn steps(model: &Model, types: &[ValueType], isa: Isa, budget: &Budget) -> Result<Vec<Step>, Error> {
     let nodes = model.graph.nodes.iter().enumerate();
     nodes
         .map(|(i, node)| {
@@ -27,6 +29,7 @@ pub(super) fn steps(model: &Model, types: &[ValueType], isa: Isa) -> Result<Vec<
                 second: inputs.get(1).map(|&value| types[value]),
                 y: types[i + 1].shape,
                 isa,
+                budget,
             };
             let (kernel, stages) = lowering.kernel()?;
             Ok(Step { nodes: vec![i], kernel, stages, inputs, output: i + 1, in_place: false, scratch: None })
@@ -45,6 +48,7 @@ struct Lowering<'a> {
     /// The output's shape.
     y: Shape,
     isa: Isa,
+    budget: &'a Budget,
 }
 
 impl Lowering<'_> {
@@ -127,25 +131,41 @@ impl Lowering<'_> {
         let conv = self.checked(conv)?;
         let bias = bias.map(|name| self.f32(name)).transpose()?;
         let tensor = self.tensor(weight)?;
+        let bytes = Real::packed_bytes(self.isa, &conv);
+        self.budget.take(&self.node.name, bytes as u64)?;
         let signs: Vec<f32>;
         let weights = match tensor.as_f32() {
             Some(weights) => weights,
             None => {
-                let unpacked = tensor.to_signs().ok_or_else(|| self.missing(weight))?;
-                signs = unpacked.into_iter().map(f32::from).collect();
+                signs = self.signs(tensor.row_len(), self.bits(weight)?)?;
                 &signs
             }
         };
-        let real = Real::new(self.isa, conv, weights, bias);
-        let real = real.ok_or_else(|| self.no_memory(size_of_val(weights)))?;
+        let real = Real::new(self.isa, conv, weights, bias).ok_or_else(|| self.no_memory(bytes))?;
         Ok(Kernel::F32(F32Kernel::Real(real)))
+    }
+
+    /// Rows of `len` bits as +1.0 and -1.0.
+    fn signs(&self, len: usize, rows: &[u64]) -> Result<Vec<f32>, Error> {
+        let count = rows.len() / words(len);
+        let bytes = (count as u64).saturating_mul(len as u64).saturating_mul(size_of::<f32>() as u64);
+        self.budget.check(&self.node.name, bytes)?;
+        let mut signs = Vec::new();
+        reserve(&mut signs, &self.node.name, count, len)?;
+        for (signs, row) in signs.chunks_exact_mut(len).zip(rows.chunks_exact(words(len))) {
+            for (k, sign) in signs.iter_mut().enumerate() {
+                *sign = if row[k / 64] >> (k % 64) & 1 == 1 { 1.0 } else { -1.0 };
+            }
+        }
+        Ok(signs)
     }
 
     fn binary(&self, conv: Conv, weight: &str) -> Result<Kernel, Error> {
         let conv = self.checked(conv)?;
         let rows = self.bits(weight)?;
-        let binary = Binary::new(self.isa, conv, rows);
-        let binary = binary.ok_or_else(|| self.no_memory(size_of_val(rows)))?;
+        let bytes = Binary::packed_bytes(self.isa, &conv);
+        self.budget.take(&self.node.name, bytes as u64)?;
+        let binary = Binary::new(self.isa, conv, rows).ok_or_else(|| self.no_memory(bytes))?;
         Ok(Kernel::I32(I32Kernel::Dots(binary)))
     }
 

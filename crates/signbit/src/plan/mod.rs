@@ -12,7 +12,7 @@ mod place;
 use signbit_kernels::{Isa, bits};
 use signbit_model::{DType, Graph, Preprocessing, ValueType};
 
-use crate::memory::{Aligned, Memory};
+use crate::memory::{Aligned, Budget, Memory};
 use crate::ops::Kernel;
 use crate::ops::stage::Stage;
 use crate::{Error, Options, ValueView};
@@ -66,12 +66,13 @@ impl Plan {
         }
         let types = signbit_model::infer(&model.graph, &model.tensors)?;
         let output = model.graph.output.index();
-        let mut steps = lower::steps(model, &types, options.isa)?;
+        let budget = Budget::new(options.memory_limit);
+        let mut steps = lower::steps(model, &types, options.isa, &budget)?;
         if options.fuse {
             steps = fuse::run(steps, types.len(), output);
         }
         let places = place::run(&mut steps, &types, output);
-        Ok(Self {
+        let plan = Self {
             isa: options.isa,
             batch: options.batch,
             graph: model.graph.clone(),
@@ -80,7 +81,26 @@ impl Plan {
             types,
             steps,
             places,
-        })
+        };
+        plan.take_memory(&budget)?;
+        Ok(plan)
+    }
+
+    /// Takes out of `budget` what a session allocates or its caller must have: the buffers of a batch, its input
+    /// and its output.
+    fn take_memory(&self, budget: &Budget) -> Result<(), Error> {
+        let take = |layer: &str, len: usize, size: usize| {
+            let bytes = (len as u64).saturating_mul(self.batch as u64).saturating_mul(size as u64);
+            budget.take(layer, bytes)
+        };
+        take("input", self.input_len(), size_of::<f32>())?;
+        let Places { f32, i32, bits, .. } = &self.places;
+        for (buffers, size) in [(f32, size_of::<f32>()), (i32, size_of::<i32>()), (bits, size_of::<u64>())] {
+            for buffer in buffers {
+                take(self.value_name(buffer.largest), buffer.len, size)?;
+            }
+        }
+        take("output", self.output_len(), size_of::<f32>())
     }
 
     /// Allocates the buffers of a session.

@@ -129,7 +129,7 @@ pub(crate) fn differences(model: &Model, n: usize, input: &[f32]) -> Vec<String>
             if threads > 1 && !cfg!(feature = "rayon") {
                 continue;
             }
-            let options = Options { isa, threads, batch, fuse };
+            let options = Options { isa, threads, batch, fuse, ..Options::default() };
             let mut session = Session::new_sharing_small_steps(model, options).unwrap();
             let mut seen = 0;
             let output = session.run_traced(input, n, |node, view| {

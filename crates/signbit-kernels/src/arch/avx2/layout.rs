@@ -15,7 +15,7 @@ use crate::{
 pub(super) const LANES: usize = 32;
 
 /// Bytes of K in a panel, at most. Its mismatches fit 16 bits, and it is a multiple of 8 (whole words of activations)
-/// and of 30 (see `conv::CHUNK`).
+/// and of 30 (see `kernel::CHUNK`).
 pub(super) const PANEL: usize = 1920;
 
 /// Below this many output channels per group most lanes would be empty, and the portable code is faster.
