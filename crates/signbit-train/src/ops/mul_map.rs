@@ -9,7 +9,7 @@ use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::tensor::{Tensor, Value};
 
-/// y[p, c] = x[p, c] * k[p]. See [`MulMap::add`].
+/// `y[p, c] = x[p, c] * k[p]`. See [`MulMap::add`].
 #[derive(Clone, Copy, Debug)]
 pub struct MulMap;
 
