@@ -7,9 +7,8 @@ use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 
 use super::binary_weights::{BinaryWeights, WeightScale};
 use super::im2row::{Dx, Im2Row};
-use super::real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
-use crate::op::{Context, Mode, Needs, Operator, Pass};
+use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, Role};
 use crate::quantizer::Quantizer;
@@ -89,24 +88,11 @@ impl Operator for BinaryConv2d {
         let conv = self.at(inputs[0].n());
         let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
         let mut out = cx.buffers.real(conv.n * shape.elements());
-        match inputs[0] {
-            Value::Bits(x) => {
-                self.weights.refresh_packed(cx, &conv);
-                self.weights.dots(cx, &conv, x, &mut out);
-            }
-            Value::Real(x) => {
-                self.weights.refresh(cx, &conv);
-                let signs = self.weights.signs(cx, &conv);
-                if cx.mode == Mode::Eval {
-                    real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
-                } else {
-                    let im2row = Im2Row::new(conv, 0.0);
-                    let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
-                    im2row.forward(cx.gemm, cx.buffers, load, signs, &mut out);
-                }
-                self.weights.times_alpha(&mut out);
-            }
-        }
+        self.weights.forward(cx, &conv, inputs[0], &mut out, |weights, cx, x, out| {
+            let im2row = Im2Row::new(conv, 0.0);
+            let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
+            im2row.forward(cx.gemm, cx.buffers, load, weights.signs(cx.isa, &conv), out);
+        });
         Value::Real(Tensor::new(conv.n, shape, out))
     }
 
@@ -117,7 +103,7 @@ impl Operator for BinaryConv2d {
         let im2row = Im2Row::new(conv, pad);
         let mut dx = pass.wanted[0].then(|| cx.buffers.real(conv.n * x.shape().elements()));
         if dx.is_some() {
-            self.weights.signs(cx, &conv);
+            self.weights.signs(cx.isa, &conv);
         }
         let (words, isa) = (conv.w * bits::words(conv.c_in), cx.isa);
         let load = |n: usize, y: usize, to: &mut [f32]| match x {

@@ -7,10 +7,9 @@ use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
 use super::binary_weights::{BinaryWeights, TASK, WeightScale};
-use super::real;
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
-use crate::op::{Context, Mode, Needs, Operator, Pass};
+use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, Role};
 use crate::quantizer::Quantizer;
@@ -73,22 +72,9 @@ impl Operator for BinaryDense {
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
         let conv = self.at(inputs[0].n());
         let mut out = cx.buffers.real(conv.n * self.outputs);
-        match inputs[0] {
-            Value::Bits(x) => {
-                self.weights.refresh_packed(cx, &conv);
-                self.weights.dots(cx, &conv, x, &mut out);
-            }
-            Value::Real(x) => {
-                self.weights.refresh(cx, &conv);
-                if cx.mode == Mode::Eval {
-                    let signs = self.weights.signs(cx, &conv);
-                    real::fixed_order(cx, &conv, &x.data, signs, None, &mut out);
-                } else {
-                    self.weights.times_real(cx, &x.data, conv.n, &mut out);
-                }
-                self.weights.times_alpha(&mut out);
-            }
-        }
+        self.weights.forward(cx, &conv, inputs[0], &mut out, |weights, cx, x, out| {
+            weights.times_real(cx, &x.data, x.n, out);
+        });
         Value::Real(Tensor::new(conv.n, Shape::vector(self.outputs), out))
     }
 

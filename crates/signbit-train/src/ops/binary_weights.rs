@@ -9,12 +9,12 @@ use signbit_kernels::weights::{self, PackedWeights};
 use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
-use super::rows;
+use super::{real, rows};
 use crate::gemm::{Mat, MatMut};
-use crate::op::Context;
+use crate::op::{Context, Mode};
 use crate::params::{ParamId, Params};
 use crate::quantizer::Quantizer;
-use crate::tensor::BitTensor;
+use crate::tensor::{BitTensor, Tensor, Value};
 
 /// Output channels, or columns, of one task of a dense product: a multiple of 64, and with a thousand inputs a mebibyte.
 pub(super) const TASK: usize = 256;
@@ -102,7 +102,7 @@ impl BinaryWeights {
     }
 
     /// Takes the signs and factors of the latent weights as they are now.
-    pub(super) fn refresh(&mut self, cx: &Context<'_>, conv: &Conv) {
+    fn refresh(&mut self, cx: &Context<'_>, conv: &Conv) {
         let (k, isa) = (conv.k(), cx.isa);
         let latent = cx.params.value(self.latent);
         self.rows.resize(conv.c_out * bits::words(k), 0);
@@ -116,16 +116,34 @@ impl BinaryWeights {
         }
     }
 
-    /// Also lays the signs out for the packed kernel.
-    pub(super) fn refresh_packed(&mut self, cx: &Context<'_>, conv: &Conv) {
+    /// The layer's output: over bits by the packed kernels, over real numbers in the fixed order (evaluation) or by
+    /// `product(self, cx, x, out)` (training); times alpha where there is one.
+    pub(super) fn forward(
+        &mut self,
+        cx: &mut Context<'_>,
+        conv: &Conv,
+        x: &Value,
+        out: &mut [f32],
+        product: impl FnOnce(&mut Self, &mut Context<'_>, &Tensor, &mut [f32]),
+    ) {
         self.refresh(cx, conv);
-        self.packed.resize(weights::packed_len(cx.isa, conv), 0);
-        weights::pack(cx.isa, conv, &self.rows, &mut self.packed);
+        match x {
+            Value::Bits(x) => {
+                self.packed.resize(weights::packed_len(cx.isa, conv), 0);
+                weights::pack(cx.isa, conv, &self.rows, &mut self.packed);
+                return self.dots(cx, conv, x, out);
+            }
+            Value::Real(x) if cx.mode == Mode::Eval => {
+                real::fixed_order(cx, conv, &x.data, self.signs(cx.isa, conv), None, out);
+            }
+            Value::Real(x) => product(self, cx, x, out),
+        }
+        self.times_alpha(out);
     }
 
     /// The signs as ±1.0, `[c_out, K]`, as of the last refresh.
-    pub(super) fn signs(&mut self, cx: &Context<'_>, conv: &Conv) -> &[f32] {
-        let (k, isa) = (conv.k(), cx.isa);
+    pub(super) fn signs(&mut self, isa: Isa, conv: &Conv) -> &[f32] {
+        let k = conv.k();
         self.signs.resize(conv.c_out * k, 0.0);
         let per_task = (32 * 1024 / k).max(1);
         self.signs
@@ -198,7 +216,7 @@ impl BinaryWeights {
     }
 
     /// The packed forward: `out[n, out_h, out_w, c_out]` = dot products, times alpha where there is one.
-    pub(super) fn dots(&self, cx: &Context<'_>, conv: &Conv, x: &BitTensor, out: &mut [f32]) {
+    fn dots(&self, cx: &Context<'_>, conv: &Conv, x: &BitTensor, out: &mut [f32]) {
         let packed = PackedWeights::new(cx.isa, conv, &self.packed);
         let row = conv.out_w() * conv.c_out;
         let per_task = (64 * 1024 / row).clamp(1, conv.rows().div_ceil(4).max(1));
