@@ -116,12 +116,19 @@ impl NetworkBuilder {
         }
         // The output is read by the caller.
         last_read[self.nodes.len()] = usize::MAX;
+        let mut backward_reads = vec![false; self.nodes.len() + 1];
+        for (i, node) in self.nodes.iter().enumerate() {
+            let needs = node.op.needs();
+            backward_reads[i + 1] |= needs.output;
+            node.inputs.iter().for_each(|&input| backward_reads[input] |= needs.inputs);
+        }
         Ok(Network {
             input: self.input,
             values: (0..=self.nodes.len()).map(|_| None).collect(),
             nodes: self.nodes,
             params: self.params,
             last_read,
+            backward_reads,
             buffers: Buffers::default(),
             isa: Isa::from_env().unwrap_or_else(|_| Isa::best()),
             gemm: Box::new(GemmCrate),
@@ -137,6 +144,8 @@ pub struct Network {
     values: Vec<Option<Value>>,
     /// For each value, the last node that reads it in the forward pass.
     last_read: Vec<usize>,
+    /// For each value, whether a backward pass reads it.
+    backward_reads: Vec<bool>,
     buffers: Buffers,
     isa: Isa,
     gemm: Box<dyn Gemm>,
@@ -231,9 +240,7 @@ impl Network {
     /// Releases what node `i` was the last to read and no backward will.
     fn release_read(&mut self, i: usize, mode: Mode) {
         for &v in &self.nodes[i].inputs {
-            let kept = mode == Mode::Train
-                && (self.nodes.iter().any(|n| n.inputs.contains(&v) && n.op.needs().inputs)
-                    || (v > 0 && self.nodes[v - 1].op.needs().output));
+            let kept = mode == Mode::Train && self.backward_reads[v];
             if self.last_read[v] == i
                 && !kept
                 && let Some(value) = self.values[v].take()

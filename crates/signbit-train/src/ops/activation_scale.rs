@@ -5,8 +5,7 @@ use rayon::prelude::*;
 use signbit_kernels::{Conv, Padding, real};
 use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 
-use super::batch_norm::same_as_real;
-use super::binary_conv2d::{geometry_of, output_of, shape_of};
+use super::shapes::{conv_of, conv_output, geometry_of, same_as_real};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
@@ -24,7 +23,7 @@ impl ActivationScale {
     /// # Errors
     /// Where the input is not real or the geometry does not fit.
     pub fn add(builder: &mut NetworkBuilder, name: &str, x: Var, geometry: Geometry) -> Result<Var, NetworkError> {
-        let conv = shape_of(builder.ty(x).shape, 1, geometry, 1, Padding::Zero);
+        let conv = conv_of(builder.ty(x).shape, 1, geometry, 1, Padding::Zero);
         builder.add(name, Box::new(Self { conv }), &[x])
     }
 
@@ -40,7 +39,7 @@ impl Operator for ActivationScale {
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
         same_as_real(inputs, DType::F32)?;
-        output_of(&self.conv)
+        conv_output(&self.conv)
     }
 
     fn needs(&self) -> Needs {

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use signbit_model::{DType, ValueType};
 
 use super::rows::{channel_sums, per_task, prepared_channel_sums};
+use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
@@ -155,14 +156,6 @@ impl BatchNorm {
     pub fn add(builder: &mut NetworkBuilder, name: &str, x: Var) -> Result<Var, NetworkError> {
         let norm = Norm::new(builder, name, builder.ty(x).shape.c);
         builder.add(name, Box::new(Self { norm }), &[x])
-    }
-}
-
-/// The type of an output with the shape of the real input.
-pub(super) fn same_as_real(inputs: &[ValueType], dtype: DType) -> Result<ValueType, String> {
-    match inputs[0].dtype {
-        DType::F32 => Ok(ValueType::new(inputs[0].shape, dtype)),
-        _ => Err("the input must be real, these are bits".into()),
     }
 }
 

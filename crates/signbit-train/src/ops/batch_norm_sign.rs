@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use signbit_kernels::bits;
 use signbit_model::{DType, ValueType};
 
-use super::batch_norm::{Norm, same_as_real};
+use super::batch_norm::Norm;
 use super::rows::per_task;
+use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};

@@ -7,10 +7,11 @@ use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 
 use super::binary_weights::{BinaryWeights, WeightScale};
 use super::im2row::{Dx, Im2Row};
+use super::shapes::{conv_of, conv_output, conv_weights, geometry_of};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::params::{Init, Role};
+use crate::params::Role;
 use crate::quantizer::Quantizer;
 use crate::tensor::{Tensor, Value};
 
@@ -37,11 +38,9 @@ impl BinaryConv2d {
         quantizer: Arc<dyn Quantizer>,
         scale: WeightScale,
     ) -> Result<Var, NetworkError> {
-        let conv = shape_of(builder.ty(x).shape, c_out, geometry, groups, padding);
-        let [kh, kw] = geometry.kernel;
-        let cg = conv.c_in / groups.max(1);
-        let init = Init::Glorot { fan_in: kh * kw * cg, fan_out: kh * kw * c_out / groups.max(1) };
-        let latent = builder.param(&format!("{name}.latent"), &[c_out, kh, kw, cg], Role::Latent, init);
+        let conv = conv_of(builder.ty(x).shape, c_out, geometry, groups, padding);
+        let (shape, init) = conv_weights(&conv);
+        let latent = builder.param(&format!("{name}.latent"), &shape, Role::Latent, init);
         let weights = BinaryWeights::new(latent, quantizer, scale);
         builder.add(name, Box::new(Self { conv, weights }), &[x])
     }
@@ -49,23 +48,6 @@ impl BinaryConv2d {
     fn at(&self, n: usize) -> Conv {
         Conv { n, ..self.conv }
     }
-}
-
-/// The kernels' description of a convolution over one sample.
-pub(super) fn shape_of(x: Shape, c_out: usize, geometry: Geometry, groups: usize, padding: Padding) -> Conv {
-    let Geometry { kernel, stride, dilation, pads } = geometry;
-    Conv { n: 1, h: x.h, w: x.w, c_in: x.c, c_out, kernel, stride, dilation, pads, padding, groups }
-}
-
-/// The model's description of the kernels' convolution.
-pub(super) fn geometry_of(conv: &Conv) -> Geometry {
-    Geometry { kernel: conv.kernel, stride: conv.stride, dilation: conv.dilation, pads: conv.pads }
-}
-
-/// The output type of a convolution, or why there is none.
-pub(super) fn output_of(conv: &Conv) -> Result<ValueType, String> {
-    conv.validate().map_err(|e| e.to_string())?;
-    Ok(ValueType::new(Shape::new(conv.out_h(), conv.out_w(), conv.c_out), DType::F32))
 }
 
 impl Operator for BinaryConv2d {
@@ -77,7 +59,7 @@ impl Operator for BinaryConv2d {
         if inputs[0].dtype != DType::Bits && self.conv.padding == Padding::One {
             return Err("padding with one needs a binary input; use zero padding".into());
         }
-        output_of(&self.conv)
+        conv_output(&self.conv)
     }
 
     fn needs(&self) -> Needs {
@@ -124,8 +106,7 @@ impl Operator for BinaryConv2d {
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let conv = &self.conv;
-        let [kh, kw] = conv.kernel;
-        let (tensor, scale) = self.weights.to_model(packer.params(), vec![conv.c_out, kh, kw, conv.c_in / conv.groups]);
+        let (tensor, scale) = self.weights.to_model(packer.params(), conv_weights(conv).0.to_vec());
         let weight = packer.tensor(format!("{name}.weight"), tensor);
         let (geometry, groups) = (geometry_of(conv), conv.groups);
         let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);

@@ -7,6 +7,7 @@ use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
 use super::binary_weights::{BinaryWeights, TASK, WeightScale};
+use super::shapes::dense_output;
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -48,21 +49,13 @@ impl BinaryDense {
     }
 }
 
-/// The output type of a dense layer, or why there is none.
-pub(super) fn output_of(x: ValueType, outputs: usize) -> Result<ValueType, String> {
-    if !x.shape.is_vector() || x.shape.c == 0 || outputs == 0 {
-        return Err(format!("a dense layer needs a vector, this is {:?}; flatten it first", x.shape));
-    }
-    Ok(ValueType::new(Shape::vector(outputs), DType::F32))
-}
-
 impl Operator for BinaryDense {
     fn kind(&self) -> &'static str {
         "binary_dense"
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
-        output_of(inputs[0], self.outputs)
+        dense_output(inputs[0], self.outputs)
     }
 
     fn needs(&self) -> Needs {

@@ -134,7 +134,7 @@ impl BinaryWeights {
                 return self.dots(cx, conv, x, out);
             }
             Value::Real(x) if cx.mode == Mode::Eval => {
-                real::fixed_order(cx, conv, &x.data, self.signs(cx.isa, conv), None, out);
+                real::fixed_order(cx.isa, cx.buffers, conv, &x.data, self.signs(cx.isa, conv), None, out);
             }
             Value::Real(x) => product(self, cx, x, out),
         }

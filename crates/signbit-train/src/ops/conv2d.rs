@@ -4,13 +4,13 @@
 use signbit_kernels::{Conv, Padding};
 use signbit_model::{DType, Geometry, Op, Shape, Tensor as ModelTensor, ValueType};
 
-use super::binary_conv2d::{geometry_of, output_of, shape_of};
 use super::im2row::{Dx, Im2Row};
 use super::real;
+use super::shapes::{conv_of, conv_output, conv_weights, geometry_of};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::params::{Init, ParamId, Role};
+use crate::params::{ParamId, Role};
 use crate::tensor::{Tensor, Value};
 
 /// y = x (*) W without bias (batch norm follows). See [`Conv2d::add`].
@@ -33,11 +33,9 @@ impl Conv2d {
         geometry: Geometry,
         groups: usize,
     ) -> Result<Var, NetworkError> {
-        let conv = shape_of(builder.ty(x).shape, c_out, geometry, groups, Padding::Zero);
-        let [kh, kw] = geometry.kernel;
-        let cg = conv.c_in / groups.max(1);
-        let init = Init::Glorot { fan_in: kh * kw * cg, fan_out: kh * kw * c_out / groups.max(1) };
-        let weight = builder.param(&format!("{name}.weight"), &[c_out, kh, kw, cg], Role::Weight, init);
+        let conv = conv_of(builder.ty(x).shape, c_out, geometry, groups, Padding::Zero);
+        let (shape, init) = conv_weights(&conv);
+        let weight = builder.param(&format!("{name}.weight"), &shape, Role::Weight, init);
         builder.add(name, Box::new(Self { conv, weight }), &[x])
     }
 
@@ -55,7 +53,7 @@ impl Operator for Conv2d {
         if inputs[0].dtype != DType::F32 {
             return Err("a real convolution needs a real input, these are bits".into());
         }
-        output_of(&self.conv)
+        conv_output(&self.conv)
     }
 
     fn needs(&self) -> Needs {
@@ -68,8 +66,8 @@ impl Operator for Conv2d {
         let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
         let mut out = cx.buffers.real(conv.n * shape.elements());
         if cx.mode == Mode::Eval {
-            let weights = cx.params.value(self.weight).to_vec();
-            real::fixed_order(cx, &conv, &x.data, &weights, None, &mut out);
+            let weights = cx.params.value(self.weight);
+            real::fixed_order(cx.isa, cx.buffers, &conv, &x.data, weights, None, &mut out);
         } else {
             let im2row = Im2Row::new(conv, 0.0);
             let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
@@ -93,8 +91,7 @@ impl Operator for Conv2d {
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let conv = &self.conv;
-        let [kh, kw] = conv.kernel;
-        let shape = vec![conv.c_out, kh, kw, conv.c_in / conv.groups];
+        let shape = conv_weights(conv).0.to_vec();
         let tensor = ModelTensor::F32 { shape, data: packer.params().value(self.weight).to_vec() };
         let weight = packer.tensor(format!("{name}.weight"), tensor);
         let x = packer.settled(name, &inputs[0]);

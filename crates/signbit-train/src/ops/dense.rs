@@ -3,7 +3,7 @@
 use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, Tensor as ModelTensor, ValueType};
 
-use super::binary_dense::output_of;
+use super::shapes::dense_output;
 use super::{real, rows};
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
@@ -63,7 +63,7 @@ impl Operator for Dense {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
-        output_of(inputs[0], self.outputs)
+        dense_output(inputs[0], self.outputs)
     }
 
     fn needs(&self) -> Needs {
@@ -77,10 +77,9 @@ impl Operator for Dense {
         let mut out = cx.buffers.real(n * self.outputs);
         let weights = cx.params.value(self.weight);
         if cx.mode == Mode::Eval {
-            let weights = weights.to_vec();
-            let bias = self.bias.map(|b| cx.params.value(b).to_vec());
+            let bias = self.bias.map(|b| cx.params.value(b));
             let conv = Conv::dense(n, self.k, self.outputs);
-            real::fixed_order(cx, &conv, x, &weights, bias.as_deref(), &mut out);
+            real::fixed_order(cx.isa, cx.buffers, &conv, x, weights, bias, &mut out);
         } else {
             let (x, weights) = (Mat::new(x, n, self.k), Mat::new(weights, self.outputs, self.k));
             let threads = rayon::current_num_threads();

@@ -2,7 +2,7 @@
 
 use signbit_model::{DType, Op, Shape, ValueType};
 
-use super::batch_norm::same_as_real;
+use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};

@@ -4,7 +4,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 
-use super::batch_norm::same_as_real;
+use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer, PendingPool};

@@ -18,6 +18,7 @@ mod mul_map;
 mod real;
 mod relu;
 mod rows;
+mod shapes;
 mod sign;
 
 pub use activation_scale::ActivationScale;
