@@ -24,14 +24,14 @@ pub const FILE_NAME: &str = "checkpoint.safetensors";
 /// The folder of the real-valued twin inside of a run's folder.
 pub const TWIN_FOLDER: &str = "twin";
 /// Version of the layout that this crate writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Key of the checksum and the header in the file's metadata.
 const KEY: &str = "signbit_checkpoint";
 /// Digits of the checksum.
 const DIGITS: usize = 8;
 
 /// One epoch's figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochRecord {
     /// Counted from 1.
@@ -42,7 +42,19 @@ pub struct EpochRecord {
     pub train_accuracy: f64,
     /// Share of test samples classified right at the end of the epoch, in evaluation mode.
     pub test_accuracy: f64,
+    /// Mean loss over the test samples at the end of the epoch, in evaluation mode.
+    pub test_loss: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f32,
+    /// For each latent tensor, in the order of [`crate::params::Params::infos`]: the share of its bits that are other
+    /// ones than at the beginning of the epoch.
+    pub flips: Vec<f32>,
+    /// How many latent weights lie in each of [`HISTOGRAM_BINS`] equal parts of [-1, 1].
+    pub histogram: Vec<u64>,
 }
+
+/// Parts of the latent weights' histogram.
+pub const HISTOGRAM_BINS: usize = 40;
 
 /// What a checkpoint says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

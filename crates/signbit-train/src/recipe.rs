@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::{Augmentation, DataOptions};
 use crate::ops::WeightScale;
 use crate::optim::{Adam, Decay, Optimizer, Sgd};
 use crate::quantizer::{self, Quantizer};
@@ -100,8 +101,10 @@ pub struct Recipe {
     pub width: usize,
     /// Real numbers throughout: the twin that the binary network is measured against.
     pub twin: bool,
-    /// Quantizer of activations and weights.
+    /// Quantizer of activations.
     pub quantizer: String,
+    /// Quantizer of weights.
+    pub weight_quantizer: String,
     /// Scale factors of binary layers.
     pub scale: ScaleFactor,
     /// Optimiser.
@@ -120,6 +123,10 @@ pub struct Recipe {
     pub loss: LossKind,
     /// Decides initial weights and the order of samples.
     pub seed: u64,
+    /// How training pictures are changed.
+    pub augmentation: Augmentation,
+    /// Where the data is and how it is brought into shape.
+    pub data: DataOptions,
 }
 
 /// A recipe that cannot be used.
@@ -155,6 +162,7 @@ impl Recipe {
             width: 1024,
             twin: false,
             quantizer: "ste_sign".into(),
+            weight_quantizer: "ste_sign".into(),
             scale: ScaleFactor::None,
             optimizer: OptimizerKind::Adam,
             learning_rate: 3e-3,
@@ -164,6 +172,8 @@ impl Recipe {
             batch: 100,
             loss: LossKind::CrossEntropy,
             seed: 0,
+            augmentation: Augmentation::default(),
+            data: DataOptions::default(),
         };
         match name {
             "mlp" => Ok(base),
@@ -179,12 +189,20 @@ impl Recipe {
         Self { twin: true, learning_rate, ..self.clone() }
     }
 
-    /// The quantizer of the recipe.
+    /// The quantizer of the recipe's activations.
     ///
     /// # Errors
     /// If there is none of this name.
     pub fn quantizer(&self) -> Result<Arc<dyn Quantizer>, RecipeError> {
-        quantizer::by_name(&self.quantizer).ok_or_else(|| RecipeError::Quantizer(self.quantizer.clone()))
+        named(&self.quantizer)
+    }
+
+    /// The quantizer of the recipe's weights.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn weight_quantizer(&self) -> Result<Arc<dyn Quantizer>, RecipeError> {
+        named(&self.weight_quantizer)
     }
 
     /// Checks every number.
@@ -193,6 +211,7 @@ impl Recipe {
     /// Names the first that is out of range.
     pub fn validate(&self) -> Result<(), RecipeError> {
         self.quantizer()?;
+        self.weight_quantizer()?;
         let within = |what, value: f64, ok: bool, range| {
             if ok { Ok(()) } else { Err(RecipeError::Range { what, value: value.to_string(), range }) }
         };
@@ -211,6 +230,10 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+fn named(name: &str) -> Result<Arc<dyn Quantizer>, RecipeError> {
+    quantizer::by_name(name).ok_or_else(|| RecipeError::Quantizer(name.into()))
 }
 
 #[cfg(test)]

@@ -158,8 +158,9 @@ impl<'d> Trainer<'d> {
             loss: loss_sum / trained as f64,
             train_accuracy: right as f64 / trained as f64,
             test_accuracy: self.accuracy(&self.data.test)?,
+            ..EpochRecord::default()
         };
-        self.header.history.push(record);
+        self.header.history.push(record.clone());
         seen(Event::Epoch { record: &record, seconds });
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Prepared<'_> {
             progress.aside(|| self.tell())?;
         }
         progress.end();
-        let last = self.trainer.header.history.last().copied();
+        let last = self.trainer.header.history.last().cloned();
         let last = last.ok_or_else(|| Failure::path(&self.run, "the run has no epoch"))?;
         self.out.json_line(&json!({
             "event": "done", "network": self.label, "run": self.run.display().to_string(),
@@ -144,7 +144,7 @@ impl Prepared<'_> {
     fn tell(&self) -> Result<(), Failure> {
         let Header { recipe, history, .. } = &self.trainer.header;
         let (Some(record), Some(seconds)) = (history.last(), self.seconds.last()) else { return Ok(()) };
-        let EpochRecord { epoch, loss, train_accuracy, test_accuracy } = *record;
+        let EpochRecord { epoch, loss, train_accuracy, test_accuracy, .. } = *record;
         let (epochs, label) = (recipe.epochs, self.label);
         let width = epochs.to_string().len();
         let (train, test) = (percent(train_accuracy), percent(test_accuracy));
@@ -191,7 +191,7 @@ fn first_change(stored: &Recipe, wanted: &Recipe) -> Result<Option<String>, Fail
 
 fn write_metrics(run: &Path, history: &[EpochRecord], seconds: &[f64]) -> Result<(), Failure> {
     let mut csv = String::from("epoch,loss,train_accuracy,test_accuracy,seconds\n");
-    for (EpochRecord { epoch, loss, train_accuracy, test_accuracy }, seconds) in history.iter().zip(seconds) {
+    for (EpochRecord { epoch, loss, train_accuracy, test_accuracy, .. }, seconds) in history.iter().zip(seconds) {
         // Writing to a string does not fail.
         let _ = writeln!(csv, "{epoch},{loss},{train_accuracy},{test_accuracy},{seconds:.3}");
     }

@@ -1,8 +1,10 @@
 //! Data sets: labelled pictures as bytes, a training and a test part. From the digits inside the crate or from
 //! IDX files; batches come out as real tensors.
 
+mod augment;
 mod digits;
 mod idx;
+mod options;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use signbit_model::{ModelError, Preprocessing, Resize, ResizeFilter, Shape};
 
+pub use augment::Augmentation;
 pub use idx::{Idx, parse_idx, read_idx};
+pub use options::DataOptions;
 
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]

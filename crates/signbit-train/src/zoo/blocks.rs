@@ -29,13 +29,15 @@ pub(super) struct Blocks {
     twin: bool,
     scale: ScaleFactor,
     quantizer: Arc<dyn Quantizer>,
+    weight_quantizer: Arc<dyn Quantizer>,
 }
 
 impl Blocks {
     pub(super) fn new(recipe: &Recipe, input: Shape) -> Result<(Self, Activations), ZooError> {
         let builder = NetworkBuilder::new(input, recipe.seed);
         let x = Activations { x: builder.input(), real: None };
-        Ok((Self { builder, twin: recipe.twin, scale: recipe.scale, quantizer: recipe.quantizer()? }, x))
+        let (quantizer, weight_quantizer) = (recipe.quantizer()?, recipe.weight_quantizer()?);
+        Ok((Self { builder, twin: recipe.twin, scale: recipe.scale, quantizer, weight_quantizer }, x))
     }
 
     pub(super) fn finish(self) -> Result<Network, ZooError> {
@@ -61,7 +63,7 @@ impl Blocks {
         }
         let (geometry, scale) = (self.same3(x), self.scale.weight());
         let b = &mut self.builder;
-        let y = BinaryConv2d::add(b, name, x.x, c, geometry, 1, Padding::Zero, self.quantizer.clone(), scale)?;
+        let y = BinaryConv2d::add(b, name, x.x, c, geometry, 1, Padding::Zero, self.weight_quantizer.clone(), scale)?;
         self.scaled(name, x, y, geometry)
     }
 
@@ -71,7 +73,7 @@ impl Blocks {
             return Ok(Dense::add(&mut self.builder, name, x.x, outputs, false)?);
         }
         let scale = self.scale.weight();
-        let y = BinaryDense::add(&mut self.builder, name, x.x, outputs, self.quantizer.clone(), scale)?;
+        let y = BinaryDense::add(&mut self.builder, name, x.x, outputs, self.weight_quantizer.clone(), scale)?;
         self.scaled(name, x, y, Geometry::valid([1, 1], [1, 1], [1, 1]))
     }
 
