@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     Usage(clap::Error),
     /// `verify` found a difference and has said so: exit code 1.
     Differs,
+    /// The user stopped a training, which has been saved: one line on stderr, exit code 130, as by SIGINT.
+    Stopped(String),
     /// Nobody reads the output any more: a quiet end with exit code 141, as by SIGPIPE.
     Closed,
 }
@@ -50,6 +52,10 @@ impl Failure {
             Self::Usage(error) => {
                 let _ = error.print();
                 ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+            Self::Stopped(message) => {
+                let _ = writeln!(io::stderr(), "signbit: {}", visible(message));
+                ExitCode::from(130)
             }
             Self::Differs => ExitCode::from(1),
             Self::Closed => ExitCode::from(141),

@@ -47,8 +47,8 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 
-    /// A step of a training.
-    pub(crate) fn step(&self, event: &Event<'_>, epochs: u32, batch: usize) {
+    /// A step of a training; `test` is the accuracy on the test pictures after the last epoch.
+    pub(crate) fn step(&self, event: &Event<'_>, epochs: u32, batch: usize, test: Option<f64>) {
         let Event::Step { epoch, step, steps, loss, accuracy } = *event else { return };
         if self.bar.is_hidden() {
             return;
@@ -57,6 +57,9 @@ impl Progress {
         self.bar.set_position(u64::from(epoch - 1) * steps as u64 + step as u64);
         let rate = self.bar.per_sec() * batch as f64;
         let accuracy = 100.0 * accuracy;
-        self.bar.set_message(format!(", loss {loss:.3}, {accuracy:.1} % right, {rate:.0} pictures/s"));
+        let test = test.map_or(String::new(), |test| format!(", test {:.1} %", 100.0 * test));
+        let message =
+            format!(" epoch {epoch}/{epochs}, loss {loss:.3}, train {accuracy:.1} %{test}, {rate:.0} pictures/s");
+        self.bar.set_message(message);
     }
 }

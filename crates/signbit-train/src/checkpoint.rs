@@ -1,6 +1,7 @@
 //! A training run on disk: one safetensors file with everything that is needed to go on, to pack and to verify.
 //!
-//! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat). The
+//! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat); one of
+//! bytes, `epoch.signs`, is there where an epoch was stopped half-way. The
 //! one metadata key, `signbit_checkpoint`, holds eight hexadecimal digits of a checksum over everything, then a
 //! [`Header`] as JSON. (One key, because safetensors writes several in no certain order, and equal seeds are to
 //! give equal bytes.)
@@ -13,6 +14,7 @@ use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 use signbit_model::{Preprocessing, Shape};
 
+use crate::latents;
 use crate::network::Network;
 use crate::optim::Optimizer;
 use crate::params::ParamInfo;
@@ -27,6 +29,8 @@ pub const TWIN_FOLDER: &str = "twin";
 const FORMAT: u32 = 2;
 /// Key of the checksum and the header in the file's metadata.
 const KEY: &str = "signbit_checkpoint";
+/// The tensor of [`Underway::signs`].
+const SIGNS: &str = "epoch.signs";
 /// Digits of the checksum.
 const DIGITS: usize = 8;
 
@@ -75,12 +79,30 @@ pub struct Header {
     pub history: Vec<EpochRecord>,
     /// Optimiser steps done.
     pub steps: u64,
+    /// Where an epoch was stopped half-way: what is done of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underway: Option<Underway>,
+}
+
+/// What is done of an epoch that has not ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Underway {
+    /// Steps done.
+    pub steps: usize,
+    /// Sum of the loss over the samples of these steps.
+    pub loss: f64,
+    /// How many of them were classified right.
+    pub right: usize,
+    /// Bits of the latent weights at the beginning of the epoch; a tensor of the file, not of its header.
+    #[serde(skip)]
+    pub signs: Vec<u8>,
 }
 
 impl Header {
     /// The header of a run that has not begun.
     pub fn new(recipe: Recipe, data: String, input: Shape, classes: Vec<String>, preprocessing: Preprocessing) -> Self {
-        Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0 }
+        Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0, underway: None }
     }
 }
 
@@ -138,6 +160,12 @@ pub fn save(run: &Path, header: &Header, network: &Network, optimizer: &dyn Opti
     let views = tensors
         .iter()
         .map(|(name, shape, data)| TensorView::new(Dtype::F32, shape.clone(), data).map(|v| (name.as_str(), v)))
+        .chain(
+            header
+                .underway
+                .iter()
+                .map(|u| TensorView::new(Dtype::U8, vec![u.signs.len()], &u.signs).map(|v| (SIGNS, v))),
+        )
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format(e.to_string()))?;
     let json = serde_json::to_string(&header).map_err(|e| format(e.to_string()))?;
@@ -197,7 +225,7 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     if announced != checksum(json, tensors.iter()) {
         return Err(format("the checkpoint is damaged: its checksum does not fit".into()));
     }
-    let header: Header = serde_json::from_str(json).map_err(|e| format(format!("the checkpoint's header: {e}")))?;
+    let mut header: Header = serde_json::from_str(json).map_err(|e| format(format!("the checkpoint's header: {e}")))?;
     if header.format != FORMAT {
         return Err(format(format!("checkpoint format {}; this version reads {FORMAT}", header.format)));
     }
@@ -222,6 +250,13 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     for info in params.state_infos().to_vec() {
         let values = numbers(&format!("state.{}", info.name), info.range.len())?;
         params.states_mut()[info.range].copy_from_slice(&values);
+    }
+    if let Some(underway) = &mut header.underway {
+        let signs = tensors.tensor(SIGNS).map_err(|_| format(format!("the tensor {SIGNS} is missing")))?;
+        if signs.data().len() != latents::sign_bytes(params) {
+            return Err(format(format!("the tensor {SIGNS} does not fit the latent weights")));
+        }
+        underway.signs = signs.data().to_vec();
     }
     let total = params.values().len();
     let mut optimizer = header.recipe.optimizer.build();

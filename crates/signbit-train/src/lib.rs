@@ -44,6 +44,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod fold;
 pub mod gemm;
+mod latents;
 pub mod loss;
 pub mod network;
 pub mod op;

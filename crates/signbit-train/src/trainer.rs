@@ -1,12 +1,15 @@
 //! The training loop: epochs over shuffled batches, evaluation after each, events for whoever shows the progress.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use signbit_model::ModelError;
 
-use crate::checkpoint::{EpochRecord, Header, Loaded};
+use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
 use crate::data::{DataSet, Pictures, epoch_order};
+use crate::latents;
 use crate::loss::{Target, classes_of, loss};
 use crate::network::Network;
 use crate::op::Mode;
@@ -40,6 +43,16 @@ pub enum TrainError {
         epoch: u32,
         /// The recipe's highest.
         learning_rate: f32,
+    },
+    /// A checkpoint was written in the middle of an epoch of other data.
+    #[error(
+        "the run stopped after step {before} of an epoch, but an epoch of this data has {steps}; it was begun on other data"
+    )]
+    Underway {
+        /// The checkpoint's.
+        before: usize,
+        /// The data's.
+        steps: usize,
     },
     /// The threads cannot be started.
     #[error("cannot start {0} threads")]
@@ -84,6 +97,7 @@ pub struct Trainer<'d> {
     pub optimizer: Box<dyn Optimizer>,
     data: &'d DataSet,
     pool: ThreadPool,
+    stop: Arc<AtomicBool>,
 }
 
 impl<'d> Trainer<'d> {
@@ -110,7 +124,7 @@ impl<'d> Trainer<'d> {
             return Err(TrainError::Batch { batch, pictures });
         }
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
-        Ok(Self { header, network, optimizer, data, pool })
+        Ok(Self { header, network, optimizer, data, pool, stop: Arc::default() })
     }
 
     /// Whether all epochs are done.
@@ -118,11 +132,18 @@ impl<'d> Trainer<'d> {
         self.header.history.len() >= self.header.recipe.epochs as usize
     }
 
-    /// Trains one epoch, evaluates, and adds the record to the header. The last incomplete batch of an epoch is left out.
+    /// Lets `stop` end an epoch after the step that is under way.
+    pub fn stop_on(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
+    /// Trains one epoch, or what is left of one that was stopped, evaluates, and adds the record to the header. The last
+    /// incomplete batch of an epoch is left out. Returns whether the epoch was ended: where it was stopped, the header
+    /// says how far it is, and a checkpoint goes on there to the same weights.
     ///
     /// # Errors
-    /// Where the loss or a weight is no longer finite.
-    pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+    /// Where the loss or a weight is no longer finite, or the header is that of an epoch of other data.
+    pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<bool, TrainError> {
         let recipe = self.header.recipe.clone();
         let done = self.header.history.len() as u32;
         let epoch = done + 1;
@@ -136,33 +157,48 @@ impl<'d> Trainer<'d> {
         };
         let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
-        let (mut loss_sum, mut right, mut trained) = (0.0, 0, 0);
-        for (i, indices) in order.chunks_exact(recipe.batch).enumerate() {
-            let rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
-            let (loss, hits) = self.step(&recipe, indices, rate)?;
-            if !loss.is_finite() {
+        let signs = latents::signs(self.network.params());
+        let Underway { steps: before, mut loss, mut right, signs } =
+            self.header.underway.take().unwrap_or(Underway { signs, ..Underway::default() });
+        if before >= steps {
+            return Err(TrainError::Underway { before, steps });
+        }
+        let mut rate = 0.0;
+        for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
+            rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
+            let (mean, hits) = self.step(&recipe, indices, rate)?;
+            if !mean.is_finite() {
                 return Err(diverged);
             }
-            loss_sum += loss * indices.len() as f64;
+            loss += mean * indices.len() as f64;
             right += hits;
-            trained += indices.len();
-            let (loss, accuracy) = (loss_sum / trained as f64, right as f64 / trained as f64);
-            seen(Event::Step { epoch, step: i + 1, steps, loss, accuracy });
+            let trained = ((i + 1) * recipe.batch) as f64;
+            let (loss_so_far, accuracy) = (loss / trained, right as f64 / trained);
+            seen(Event::Step { epoch, step: i + 1, steps, loss: loss_so_far, accuracy });
+            if i + 1 < steps && self.stop.load(Ordering::Relaxed) {
+                self.header.underway = Some(Underway { steps: i + 1, loss, right, signs });
+                return Ok(false);
+            }
         }
         let seconds = start.elapsed().as_secs_f64();
         if self.network.params().values().iter().any(|v| !v.is_finite()) {
             return Err(diverged);
         }
+        let trained = (steps * recipe.batch) as f64;
+        let (test_loss, test_accuracy) = self.evaluate(&self.data.test)?;
         let record = EpochRecord {
             epoch,
-            loss: loss_sum / trained as f64,
-            train_accuracy: right as f64 / trained as f64,
-            test_accuracy: self.accuracy(&self.data.test)?,
-            ..EpochRecord::default()
+            loss: loss / trained,
+            train_accuracy: right as f64 / trained,
+            test_accuracy,
+            test_loss,
+            learning_rate: rate,
+            flips: latents::flips(self.network.params(), &signs),
+            histogram: latents::histogram(self.network.params()),
         };
         self.header.history.push(record.clone());
         seen(Event::Epoch { record: &record, seconds });
-        Ok(())
+        Ok(true)
     }
 
     /// One step: forward, loss, backward, update. Returns the loss and how many samples were right.
@@ -175,39 +211,49 @@ impl<'d> Trainer<'d> {
         Ok(pool.install(|| {
             let output = network.forward(Tensor::new(indices.len(), shape, input), Mode::Train);
             let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-            let targets;
-            let target = match recipe.loss {
-                LossKind::CrossEntropy => Target::Classes(&labels),
-                LossKind::SquaredError => {
-                    targets = one_hot(&labels, header.classes.len());
-                    Target::Values(&targets)
-                }
-            };
-            let (value, grad) = loss(network.buffers(), &output, target);
+            let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
             network.backward(output, grad);
             optimizer.step(network.params_mut(), rate);
             (value, hits)
         }))
     }
 
-    /// Share of `pictures` that the network, in evaluation mode, classifies right.
+    /// Mean loss over `pictures`, and the share that the network classifies right, in evaluation mode.
     ///
     /// # Errors
     /// Where the pictures do not fit the preprocessing.
-    pub fn accuracy(&mut self, pictures: &Pictures) -> Result<f64, TrainError> {
-        let mut right = 0;
+    pub fn evaluate(&mut self, pictures: &Pictures) -> Result<(f64, f64), TrainError> {
+        let (mut right, mut loss) = (0, 0.0);
         let all: Vec<usize> = (0..pictures.len()).collect();
         for indices in all.chunks(EVAL_BATCH) {
             let mut input = self.network.input_buffer(indices.len());
             pictures.write(indices, &self.header.preprocessing, &mut input)?;
-            let Self { network, pool, .. } = self;
+            let labels: Vec<u32> = indices.iter().map(|&i| pictures.labels[i]).collect();
+            let Self { network, pool, header, .. } = self;
             let input = Tensor::new(indices.len(), network.input_shape(), input);
             let output = pool.install(|| network.forward(input, Mode::Eval));
-            right += classes_of(&output).zip(indices).filter(|(c, i)| *c == pictures.labels[**i]).count();
-            self.network.recycle(output);
+            right += classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
+            let (value, grad) = loss_of(header.recipe.loss, network, &output, &labels, header.classes.len());
+            loss += value * indices.len() as f64;
+            network.recycle(grad);
+            network.recycle(output);
         }
-        Ok(right as f64 / pictures.len() as f64)
+        let n = pictures.len().max(1) as f64;
+        Ok((loss / n, right as f64 / n))
     }
+}
+
+/// The recipe's loss of outputs against the samples' classes, and its gradient.
+fn loss_of(kind: LossKind, network: &mut Network, output: &Tensor, labels: &[u32], classes: usize) -> (f64, Tensor) {
+    let targets;
+    let target = match kind {
+        LossKind::CrossEntropy => Target::Classes(labels),
+        LossKind::SquaredError => {
+            targets = one_hot(labels, classes);
+            Target::Values(&targets)
+        }
+    };
+    loss(network.buffers(), output, target)
 }
 
 /// +1 for the class, -1 for the others.

@@ -1,9 +1,12 @@
 //! Whole trainings on the digits inside the crate.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use signbit_train::data::DataSet;
 use signbit_train::optim::Decay;
 use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
-use signbit_train::trainer::{TrainError, Trainer};
+use signbit_train::trainer::{Event, TrainError, Trainer};
 use signbit_train::{checkpoint, quantizer};
 
 fn small() -> Recipe {
@@ -14,7 +17,7 @@ fn trained(recipe: Recipe, threads: usize) -> (f64, Vec<f32>) {
     let data = DataSet::open("digits").expect("the digits");
     let mut trainer = Trainer::new(recipe, &data, threads).expect("a trainer");
     while !trainer.finished() {
-        trainer.epoch(&mut |_| {}).expect("an epoch");
+        assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
     }
     let accuracy = trainer.header.history.last().expect("a record").test_accuracy;
     (accuracy, trainer.network.params().values().to_vec())
@@ -62,16 +65,55 @@ fn a_resumed_training_reaches_the_same_weights() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut trainer = Trainer::new(recipe, &data, 2).expect("a trainer");
     for _ in 0..2 {
-        trainer.epoch(&mut |_| {}).expect("an epoch");
+        assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
     }
     checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");
     let loaded = checkpoint::load(folder.path()).expect("loaded");
     assert_eq!(loaded.header.history, trainer.header.history);
     let mut resumed = Trainer::from_loaded(loaded, &data, 2).expect("a trainer");
     while !resumed.finished() {
-        resumed.epoch(&mut |_| {}).expect("an epoch");
+        assert!(resumed.epoch(&mut |_| {}).expect("an epoch"));
     }
     assert_eq!(resumed.network.params().values(), whole);
+}
+
+#[test]
+fn a_training_stopped_inside_of_an_epoch_goes_on_to_the_same_bytes() {
+    let data = DataSet::open("digits").expect("the digits");
+    let recipe = Recipe { epochs: 2, width: 24, ..small() };
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = |trainer: &Trainer<'_>| {
+        checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");
+        std::fs::read(folder.path().join(checkpoint::FILE_NAME)).expect("read")
+    };
+    let mut whole = Trainer::new(recipe.clone(), &data, 1).expect("a trainer");
+    while !whole.finished() {
+        assert!(whole.epoch(&mut |_| {}).expect("an epoch"));
+    }
+    let flips = &whole.header.history[0].flips;
+    assert!(flips.len() == 3 && flips.iter().all(|f| (0.0..1.0).contains(f)) && flips[0] > 0.0, "{flips:?}");
+    let expected = bytes(&whole);
+    for stops in [vec![1], vec![3, 7], vec![2, 9, 10]] {
+        let mut trainer = Trainer::new(recipe.clone(), &data, 1).expect("a trainer");
+        let mut stopped = 0;
+        while !trainer.finished() {
+            let stop = Arc::new(AtomicBool::new(false));
+            trainer.stop_on(stop.clone());
+            let ended = trainer.epoch(&mut |event| {
+                if let Event::Step { step, .. } = event {
+                    stop.store(stops.contains(&step), Ordering::Relaxed);
+                }
+            });
+            if !ended.expect("an epoch") {
+                stopped += 1;
+                bytes(&trainer);
+                let loaded = checkpoint::load(folder.path()).expect("loaded");
+                trainer = Trainer::from_loaded(loaded, &data, 1).expect("a trainer");
+            }
+        }
+        assert_eq!(stopped, 2 * stops.len(), "stopped in both epochs");
+        assert!(bytes(&trainer) == expected, "stops at {stops:?}");
+    }
 }
 
 #[test]
@@ -122,7 +164,7 @@ fn buffers_do_not_pile_up() {
         let mut trainer = Trainer::new(Recipe { epochs: 3, ..recipe }, &data, 1).expect("a trainer");
         let mut kept = Vec::new();
         while !trainer.finished() {
-            trainer.epoch(&mut |_| {}).expect("an epoch");
+            assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
             kept.push(trainer.network.buffers().kept());
         }
         assert_eq!(kept[1], kept[2], "{kept:?}");

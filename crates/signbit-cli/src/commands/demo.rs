@@ -20,6 +20,7 @@ use super::verify::{self, Outcome};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
 use crate::failure::Failure;
 use crate::files::{self, BATCH};
+use crate::interrupt;
 use crate::output::{Out, counted, grouped, percent, short, table};
 
 /// Channels of the network's first stage, and epochs: as many as train within seconds on two cores.
@@ -77,13 +78,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     }
     let training = Training { data: &data, isa, threads, out: out.of_parts(), start: Start::Anew, epochs_given: true };
     let run = dir.join("run");
-    let twin = training.prepare(recipe.as_twin(Some(TWIN_LEARNING_RATE)), &run.join(TWIN_FOLDER))?;
-    let bits = training.prepare(recipe, &run)?;
+    let mut twin = training.prepare(recipe.as_twin(Some(TWIN_LEARNING_RATE)), &run.join(TWIN_FOLDER))?;
+    let mut bits = training.prepare(recipe, &run)?;
     bits.begin()?;
     twin.begin()?;
+    let stop = interrupt::flag()?;
     let (train, test) = (grouped(data.train.len() as u64), grouped(data.test.len() as u64));
     out.text(format_args!("digits: {train} pictures of 8x8 to train on, {test} to test; the network: small-cnn"))?;
-    let (bits, twin) = (bits.train()?, twin.train()?);
+    let (bits, twin) = (bits.train(&stop)?, twin.train(&stop)?);
     out.text("packing, and comparing every hidden bit and output with the trained network ...")?;
     let (test, model, f32_model) = (&data.test, dir.join("model.signbit"), dir.join("twin.signbit"));
     let twin = candidate(out, "twin (f32)", &run.join(TWIN_FOLDER), f32_model, twin, test, threads)?;

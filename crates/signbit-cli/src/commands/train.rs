@@ -12,6 +12,7 @@ use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
 use super::training::{Prepared, Start, Training};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::output::{counted, percent};
 
 /// Train a network; the run's folder keeps a checkpoint of every epoch and metrics.csv
@@ -126,15 +127,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     let training = Training { data: &data, isa, threads, out, start, epochs_given: args.epochs.is_some() };
     // Both are looked at before either begins.
-    let twin = match args.twin {
+    let mut twin = match args.twin {
         true => Some(training.prepare(twin_recipe(args, &recipe)?, &args.out.join(TWIN_FOLDER))?),
         false => None,
     };
-    let binary = training.prepare(recipe, &args.out)?;
+    let mut binary = training.prepare(recipe, &args.out)?;
     binary.begin()?;
-    twin.as_ref().map_or(Ok(()), Prepared::begin)?;
-    let done = binary.train()?;
-    let twin = twin.map(Prepared::train).transpose()?;
+    twin.as_mut().map_or(Ok(()), Prepared::begin)?;
+    let stop = interrupt::flag()?;
+    let done = binary.train(&stop)?;
+    let twin = twin.map(|twin| twin.train(&stop)).transpose()?;
     out.text(format_args!(
         "test accuracy {} after {}",
         percent(done.test_accuracy),

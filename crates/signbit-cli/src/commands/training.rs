@@ -1,23 +1,32 @@
-//! A training on its way to disk: the checks before it, a checkpoint and a line of metrics after each epoch.
+//! A training on its way to disk: the checks before it, a checkpoint, a line of metrics and an event for TensorBoard
+//! after each epoch. The checkpoint is written first and decides: the other two are made from its history.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde_json::json;
 use signbit::Isa;
 use signbit_train::checkpoint::{self, CheckpointError, EpochRecord, FILE_NAME, Header};
 use signbit_train::data::DataSet;
+use signbit_train::params::Role;
 use signbit_train::recipe::Recipe;
 use signbit_train::trainer::{Event, Trainer};
 
 use crate::failure::Failure;
 use crate::output::{Out, percent};
 use crate::progress::Progress;
+use crate::tensorboard::{self, Events};
 
 /// The file of figures inside of a run's folder.
 const METRICS: &str = "metrics.csv";
+/// Its columns; the flip ratio is the mean over the binary layers.
+const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,flip_ratio,seconds";
+/// The file that a training keeps locked, so that no second one writes into the same folder.
+const LOCK: &str = ".lock";
 
 /// What to do with a folder that holds a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,9 @@ pub(crate) struct Prepared<'d> {
     label: &'static str,
     /// Wall time of each epoch's training steps; it goes into the metrics only.
     seconds: Vec<f64>,
+    events: Option<Events>,
+    /// Locked as long as it is open.
+    lock: Option<File>,
 }
 
 impl<'d> Training<'d> {
@@ -69,7 +81,16 @@ impl<'d> Training<'d> {
         };
         trainer.network.set_isa(self.isa);
         let seconds = earlier_seconds(run, &trainer.header.history);
-        Ok(Prepared { trainer, run: run.to_owned(), out: self.out, start: self.start, label, seconds })
+        Ok(Prepared {
+            trainer,
+            run: run.to_owned(),
+            out: self.out,
+            start: self.start,
+            label,
+            seconds,
+            events: None,
+            lock: None,
+        })
     }
 
     fn resumed(&self, recipe: Recipe, run: &Path) -> Result<Trainer<'d>, Failure> {
@@ -94,33 +115,57 @@ impl<'d> Training<'d> {
 }
 
 impl Prepared<'_> {
-    /// Makes the folder and writes into it, so that a folder that cannot be written is known before the training.
-    pub(crate) fn begin(&self) -> Result<(), Failure> {
+    /// Makes the folder, locks it and writes into it, so that a folder that cannot be written is known before the
+    /// training.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         let run = &self.run;
         fs::create_dir_all(run).map_err(|e| Failure::path(run, format!("cannot make the run's folder: {e}")))?;
+        self.lock = Some(lock(run)?);
         if self.start == Start::Anew {
             forget(run)?;
         }
-        write_metrics(run, &self.trainer.header.history, &self.seconds)
+        remove_leftovers(run);
+        write_metrics(run, &self.trainer.header.history, &self.seconds)?;
+        let params = self.trainer.network.params().infos();
+        let latent = params.iter().filter(|info| info.role == Role::Latent);
+        let layers = latent.map(|info| info.name.split('.').next().unwrap_or_default().to_owned()).collect();
+        let events = Events::begin(run, layers, &self.trainer.header.history);
+        self.events = Some(events.map_err(|e| Failure::path(&run.join(tensorboard::FILE_NAME), e))?);
+        Ok(())
     }
 
-    /// Trains what is left. Returns the figures of the last epoch.
-    pub(crate) fn train(mut self) -> Result<EpochRecord, Failure> {
+    /// Trains what is left, or until `stop` says so: then a checkpoint is written inside of the epoch. Returns the
+    /// figures of the last epoch.
+    ///
+    /// # Errors
+    /// [`Failure::Stopped`] where `stop` did.
+    pub(crate) fn train(mut self, stop: &Arc<AtomicBool>) -> Result<EpochRecord, Failure> {
         let (epochs, batch) = (self.trainer.header.recipe.epochs, self.trainer.header.recipe.batch);
         let progress = Progress::new(epochs as usize, "steps");
         progress.prefix(self.label);
         self.tell_start()?;
+        self.trainer.stop_on(stop.clone());
         while !self.trainer.finished() {
-            self.trainer.epoch(&mut |event| {
+            let test = self.trainer.header.history.last().map(|record| record.test_accuracy);
+            let ended = self.trainer.epoch(&mut |event| {
                 if let Event::Epoch { seconds, .. } = event {
                     self.seconds.push(seconds);
                 }
-                progress.step(&event, epochs, batch);
+                progress.step(&event, epochs, batch, test);
             })?;
             let header = &self.trainer.header;
-            write_metrics(&self.run, &header.history, &self.seconds)?;
             checkpoint::save(&self.run, header, &self.trainer.network, &*self.trainer.optimizer)?;
-            progress.aside(|| self.tell())?;
+            if ended {
+                write_metrics(&self.run, &header.history, &self.seconds)?;
+                if let (Some(events), Some(record)) = (&mut self.events, header.history.last()) {
+                    events.add(record).map_err(|e| Failure::path(events.path(), e))?;
+                }
+                progress.aside(|| self.tell())?;
+            }
+            if stop.load(Ordering::Relaxed) && !self.trainer.finished() {
+                progress.end();
+                return Err(Failure::Stopped(self.stopped()));
+            }
         }
         progress.end();
         let last = self.trainer.header.history.last().cloned();
@@ -130,6 +175,17 @@ impl Prepared<'_> {
             "epochs": last.epoch, "test_accuracy": last.test_accuracy,
         }))?;
         Ok(last)
+    }
+
+    /// Where the training was stopped, and how it goes on.
+    fn stopped(&self) -> String {
+        let header = &self.trainer.header;
+        let (epochs, total) = (header.history.len(), header.recipe.epochs);
+        let place = match &header.underway {
+            Some(underway) => format!("step {} of epoch {} of {total}", underway.steps, epochs + 1),
+            None => format!("epoch {epochs} of {total}"),
+        };
+        format!("stopped after {place}; {} is saved, the same command with --resume goes on", self.run.display())
     }
 
     /// One line with the learning rate, which a twin has of its own.
@@ -169,7 +225,7 @@ struct Started {
 /// Removes the files of an older run, and nothing else that may be in its folder.
 fn forget(run: &Path) -> Result<(), Failure> {
     for folder in [run.to_owned(), run.join(checkpoint::TWIN_FOLDER)] {
-        for file in [FILE_NAME, METRICS].map(|name| folder.join(name)) {
+        for file in [FILE_NAME, METRICS, tensorboard::FILE_NAME].map(|name| folder.join(name)) {
             match fs::remove_file(&file) {
                 Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
                     return Err(Failure::path(&file, format!("cannot remove the older run: {e}")));
@@ -189,11 +245,43 @@ fn first_change(stored: &Recipe, wanted: &Recipe) -> Result<Option<String>, Fail
     Ok(changed.map(|(key, _)| key.replace('_', " ")))
 }
 
+/// Keeps other trainings out of the folder until the file is closed, which the end of the process does too.
+fn lock(run: &Path) -> Result<File, Failure> {
+    let path = run.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|e| Failure::path(run, format!("cannot write into the run's folder: {e}")))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::path(run, "another training is writing into this folder; wait for it, or give another --out"))
+        }
+        // A file system without locks is no reason not to train.
+        _ => Ok(file),
+    }
+}
+
+/// Removes what a training that was killed while it wrote has left behind: temporary files of this run's own.
+fn remove_leftovers(run: &Path) {
+    let own = [FILE_NAME, METRICS, tensorboard::FILE_NAME].map(|name| format!(".{name}."));
+    for entry in fs::read_dir(run).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".tmp") && own.iter().any(|prefix| name.starts_with(prefix)) {
+            // It does no harm where it stays.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn write_metrics(run: &Path, history: &[EpochRecord], seconds: &[f64]) -> Result<(), Failure> {
-    let mut csv = String::from("epoch,loss,train_accuracy,test_accuracy,seconds\n");
-    for (EpochRecord { epoch, loss, train_accuracy, test_accuracy, .. }, seconds) in history.iter().zip(seconds) {
+    let mut csv = format!("{COLUMNS}\n");
+    for (record, seconds) in history.iter().zip(seconds) {
+        let EpochRecord { epoch, loss, train_accuracy, test_accuracy, test_loss, learning_rate, .. } = record;
+        let flips = record.flips.iter().sum::<f32>() / record.flips.len().max(1) as f32;
         // Writing to a string does not fail.
-        let _ = writeln!(csv, "{epoch},{loss},{train_accuracy},{test_accuracy},{seconds:.3}");
+        let _ = writeln!(
+            csv,
+            "{epoch},{loss},{train_accuracy},{test_loss},{test_accuracy},{learning_rate},{flips},{seconds:.3}"
+        );
     }
     let path = run.join(METRICS);
     let replaced = signbit_model::file::replace(&path, csv.as_bytes());
