@@ -1,7 +1,8 @@
 //! The `signbit` command: one word per step from pictures to bits.
 //!
 //! This crate reads arguments, files and data, calls the libraries, and is the only one that prints and decides
-//! exit codes: 0 for done, 1 for networks that differ (`verify`), 2 for bad input, 141 where nobody reads the output.
+//! exit codes: 0 for done, 1 for a check that failed (`verify`, `doctor`), 2 for bad input, 130 for an interruption, 141
+//! where nobody reads the output.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,7 @@ mod args;
 mod commands;
 mod failure;
 mod files;
+mod machine;
 mod npy;
 mod output;
 mod packed_runner;
