@@ -28,7 +28,7 @@ EXAMPLE:
 
 ENVIRONMENT:
   SIGNBIT_ISA   instruction set: reference, portable, avx2 (default: the best of this CPU)
-  SIGNBIT_DATA  folder of the named data sets (default: data)
+  SIGNBIT_DATA  folder of the named data sets (default: data, then the user's data folder)
   NO_COLOR      no colours on a terminal
 
 EXIT CODES:

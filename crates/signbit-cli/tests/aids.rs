@@ -57,7 +57,16 @@ fn the_doctor_looks_at_everything() {
     assert!(!told.contains("FAILED"), "{told}");
 
     std::fs::create_dir_all(folder.path("data/mnist")).unwrap();
-    let report = folder.json("doctor");
+    std::fs::create_dir_all(folder.path("elsewhere/cifar10")).unwrap();
+    let output = folder.command("doctor").env("SIGNBIT_DATA", "elsewhere").output().unwrap();
+    let (told, _) = text(&output);
+    assert!(told.contains("(SIGNBIT_DATA)\n  elsewhere: cifar10\n") && !told.contains("  data: "), "{told}");
+
+    let report: serde_json::Value = serde_json::from_slice(&{
+        let mut command = folder.command("doctor --json");
+        command.env_remove("SIGNBIT_DATA").output().unwrap().stdout
+    })
+    .unwrap();
     assert_eq!(report["passed"], true);
     assert_eq!(report["terminal"], false);
     let checks = report["checks"].as_array().unwrap();

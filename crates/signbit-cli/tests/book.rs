@@ -1,5 +1,5 @@
 //! The book and the README against the program: commands that are marked `<!-- runs -->` run, every other one uses
-//! words and options that exist, and the worked example of the file format is the file.
+//! words and options that exist, links lead somewhere, and the worked example of the file format is the file.
 
 mod common;
 
@@ -184,6 +184,48 @@ fn every_command_uses_words_and_options_that_exist() {
     }
     assert!(checked > 20, "{checked} commands found");
     assert!(wrong.is_empty(), "{} of {checked} commands:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What a page links to or includes is there; `mdbook` itself does not fail for want of it.
+#[test]
+fn links_and_includes_lead_somewhere() {
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for (name, page) in pages() {
+        let folder = root().join(&name).parent().unwrap().to_owned();
+        for link in page.split("](").skip(1).filter_map(|rest| rest.split([')', ' ', '\n']).next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if path.is_empty() || link.contains("://") {
+                continue;
+            }
+            checked += 1;
+            if !folder.join(path).exists() {
+                wrong.push(format!("{name}: {link}"));
+            }
+        }
+        for include in page.split("{{#include ").skip(1).filter_map(|rest| rest.split("}}").next()) {
+            checked += 1;
+            let (path, part) = include.split_once(':').unwrap_or((include, ""));
+            let text = std::fs::read_to_string(folder.join(path)).unwrap_or_default();
+            let lines = part.chars().all(|c| c.is_ascii_digit() || c == ':');
+            let found = if lines { !text.is_empty() } else { text.contains(&format!("ANCHOR: {part}\n")) };
+            if !found {
+                wrong.push(format!("{name}: {include}"));
+            }
+        }
+    }
+    assert!(checked > 30, "{checked} links found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every page stands in the table of contents.
+#[test]
+fn the_table_of_contents_is_whole() {
+    let pages = pages();
+    let contents = &pages["docs/src/SUMMARY.md"];
+    let listed =
+        |name: &str| name.strip_prefix("docs/src/").is_none_or(|page| contents.contains(&format!("]({page})")));
+    let missing: Vec<_> = pages.keys().filter(|name| !name.ends_with("SUMMARY.md") && !listed(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// As `hexdump -C` prints.

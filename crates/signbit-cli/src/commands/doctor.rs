@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use directories::ProjectDirs;
 use serde::Serialize;
 use serde_json::json;
 use signbit::model::interpreter::{self, ValueData};
@@ -15,6 +14,7 @@ use signbit::{Isa, Model, Options};
 use super::bench::noise;
 use crate::args::{JsonArg, cores, isa_from_env};
 use crate::failure::Failure;
+use crate::files;
 use crate::machine::Machine;
 use crate::output::{Out, counted};
 
@@ -49,8 +49,6 @@ struct Check {
 #[derive(Debug, Serialize)]
 struct Place {
     path: PathBuf,
-    /// Why it is looked at.
-    why: &'static str,
     sets: Vec<&'static str>,
 }
 
@@ -97,10 +95,11 @@ fn tell(out: Out, machine: &Machine, places: &[Place], checks: &[Check]) -> Resu
     let isas: Vec<_> = Isa::all().map(Isa::name).collect();
     line("kernels", format!("{}; the best is {}", isas.join(", "), Isa::best().name()))?;
     line("output", if io::stdout().is_terminal() { "a terminal" } else { "not a terminal" }.to_owned())?;
-    out.text("\ndata is looked for in")?;
-    for Place { path, why, sets } in places {
+    let of = variable("SIGNBIT_DATA").filter(|folder| !folder.is_empty()).map_or("", |_| " (SIGNBIT_DATA)");
+    out.text(format_args!("\ndata is looked for in{of}"))?;
+    for Place { path, sets } in places {
         let found = if sets.is_empty() { "nothing there".to_owned() } else { sets.join(", ") };
-        out.text(format_args!("  {} ({why}): {found}", path.display()))?;
+        out.text(format_args!("  {}: {found}", path.display()))?;
     }
     out.text("  the program itself: digits\n\nchecks")?;
     for Check { name, passed, said } in checks {
@@ -116,10 +115,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// Where data sets are looked for, and which are there.
 fn places() -> Vec<Place> {
-    let chosen = env::var_os("SIGNBIT_DATA").map(|path| (PathBuf::from(path), "SIGNBIT_DATA"));
-    let user = ProjectDirs::from("", "", "signbit").map(|dirs| (dirs.data_dir().to_owned(), "the user's data"));
-    let all = chosen.into_iter().chain([("data".into(), "beside the command")]).chain(user);
-    all.map(|(path, why)| Place { sets: sets(&path), path, why }).collect()
+    files::data_roots().into_iter().map(|path| Place { sets: sets(&path), path }).collect()
 }
 
 fn sets(folder: &Path) -> Vec<&'static str> {
