@@ -6,8 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use signbit::Isa;
 
 use crate::commands::{
-    bench::BenchArgs, bench_train::BenchTrainArgs, demo::DemoArgs, eval::EvalArgs, pack::PackArgs,
-    predict::PredictArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, demo::DemoArgs, doctor::DoctorArgs,
+    eval::EvalArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, run::RunArgs, summary::SummaryArgs,
+    train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -27,9 +28,20 @@ EXAMPLE:
 
 ENVIRONMENT:
   SIGNBIT_ISA   instruction set: reference, portable, avx2 (default: the best of this CPU)
-  SIGNBIT_DATA  folder of the named data sets (default: data)"
+  SIGNBIT_DATA  folder of the named data sets (default: data, then the user's data folder)
+  NO_COLOR      no colours on a terminal
+
+EXIT CODES:
+  0    done
+  1    a check failed: the networks differ (verify, demo), or doctor found something wrong
+  2    something given is wrong; one line on stderr says what
+  130  interrupted (Ctrl-C)
+  141  nobody reads the output any more"
 )]
 pub(crate) struct Cli {
+    /// Print nothing for people: no lines, no tables, no progress; what remains are files, --json, errors and exit codes
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -47,6 +59,9 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     Bench(BenchArgs),
     BenchTrain(BenchTrainArgs),
+    Doctor(DoctorArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// The instruction set of commands that run a model.

@@ -4,7 +4,12 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::builder::styling::{AnsiColor, Style};
+
 use crate::output::visible;
+
+/// The name in front of an error, on a terminal.
+const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// Why a command stopped.
 #[derive(Debug)]
@@ -13,7 +18,7 @@ pub(crate) enum Failure {
     Input(String),
     /// The help or the version was asked for, or nothing was: clap's text and exit code.
     Usage(clap::Error),
-    /// `verify` found a difference and has said so: exit code 1.
+    /// A check (`verify`, `doctor`) failed and has said so: exit code 1.
     Differs,
     /// The user stopped a training, which has been saved: one line on stderr, exit code 130, as by SIGINT.
     Stopped(String),
@@ -46,7 +51,7 @@ impl Failure {
             Self::Input(message) => {
                 let line = visible(&message.split_whitespace().collect::<Vec<_>>().join(" "));
                 // Where stderr is closed too there is nobody to tell.
-                let _ = writeln!(io::stderr(), "signbit: {line}");
+                let _ = writeln!(anstream::stderr(), "{ERROR}signbit:{ERROR:#} {line}");
                 ExitCode::from(2)
             }
             Self::Usage(error) => {

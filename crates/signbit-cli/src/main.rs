@@ -1,8 +1,8 @@
 //! The `signbit` command: one word per step from pictures to bits.
 //!
 //! This crate reads arguments, files and data, calls the libraries, and is the only one that prints and decides
-//! exit codes: 0 for done, 1 for networks that differ (`verify`), 2 for bad input, 130 for a training that was stopped,
-//! 141 where nobody reads the output.
+//! exit codes: 0 for done, 1 for a check that failed (`verify`, `doctor`), 2 for bad input, 130 for an interruption, 141
+//! where nobody reads the output.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ mod commands;
 mod failure;
 mod files;
 mod interrupt;
+mod machine;
 mod npy;
 mod output;
 mod packed_runner;

@@ -2,12 +2,30 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::builder::styling::Style;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 pub(crate) use signbit_model::size::grouped;
 
 use crate::failure::Failure;
+
+/// The head of a table, on a terminal.
+const HEAD: Style = Style::new().bold();
+
+/// Whether people asked to be told nothing. It belongs to the process, as stdout does.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Takes the choice of `--quiet`.
+pub(crate) fn be_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Whether `--quiet` was chosen: nothing for people, neither lines nor progress.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +59,21 @@ impl Out {
 
     /// Prints a line for people.
     pub(crate) fn text(self, line: impl Display) -> Result<(), Failure> {
-        if self.format == Format::Text { self.print(&visible(&line.to_string())) } else { Ok(()) }
+        if self.is_for_people() { self.print(&visible(&line.to_string())) } else { Ok(()) }
+    }
+
+    /// Prints lines for people, the first of which is the head of a table.
+    pub(crate) fn headed(self, lines: impl Display) -> Result<(), Failure> {
+        if !self.is_for_people() {
+            return Ok(());
+        }
+        let lines = visible(&lines.to_string());
+        let (head, rows) = lines.split_at(lines.find('\n').unwrap_or(lines.len()));
+        self.print(&format!("{HEAD}{head}{HEAD:#}{rows}"))
+    }
+
+    fn is_for_people(self) -> bool {
+        self.format == Format::Text && !is_quiet()
     }
 
     /// Prints a document for machines.
@@ -65,12 +97,19 @@ impl Out {
     }
 
     fn print(self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
+        // Takes the styles away where stdout is no terminal, or NO_COLOR is set.
+        let mut stdout = anstream::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.works_on => Ok(()),
             printed => printed.map_err(|error| Failure::stdout(&error)),
         }
     }
+}
+
+/// Prints a file that was asked for, as it is, whether the command is to be quiet or not.
+pub(crate) fn document(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
 }
 
 /// The text with its control characters spelled out, line ends aside: names come from files, and an escape sequence

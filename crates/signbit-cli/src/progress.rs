@@ -1,4 +1,4 @@
-//! Progress bars: on stderr, and only where that is a terminal.
+//! Progress bars: on stderr, and only where that is a terminal and nobody asked for `--quiet`.
 
 use std::io::{IsTerminal, stderr};
 
@@ -6,8 +6,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use signbit_train::trainer::Event;
 
 use crate::failure::Failure;
+use crate::output;
 
-/// A bar over something countable; nothing at all where stderr is not a terminal.
+/// A bar over something countable; nothing at all where stderr is not a terminal, or with `--quiet`.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -16,7 +17,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// A bar over `total` of something.
     pub(crate) fn new(total: usize, what: &'static str) -> Self {
-        if !stderr().is_terminal() {
+        if output::is_quiet() || !stderr().is_terminal() {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::new(total as u64);

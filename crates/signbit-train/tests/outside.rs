@@ -13,6 +13,9 @@ use signbit_train::params::{Init, ParamId, Role};
 use signbit_train::quantizer::Quantizer;
 use signbit_train::tensor::{Tensor, Value};
 
+// The book shows what stands between the anchors.
+
+// ANCHOR: quantizer
 /// A triangle of width 2: derivative 1 - |x| / 2.
 #[derive(Debug)]
 struct Wide;
@@ -31,6 +34,8 @@ impl Quantizer for Wide {
         x - x * x.abs() / 4.0
     }
 }
+
+// ANCHOR_END: quantizer
 
 /// PReLU: y = x > 0 ? x : slope_c x.
 struct PRelu {
@@ -75,16 +80,19 @@ impl Operator for PRelu {
         vec![Some(grad)]
     }
 
+    // ANCHOR: pack
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let x = packer.settled(name, &inputs[0]);
         let data = packer.params().value(self.slope).to_vec();
         let slope = packer.tensor(format!("{name}.slope"), ModelTensor::F32 { shape: vec![data.len()], data });
         Ok(packer.node(name, Op::PRelu { slope }, &[&x], x.ty))
     }
+    // ANCHOR_END: pack
 }
 
 #[test]
 fn they_train_pack_and_agree() -> Result<(), Box<dyn std::error::Error>> {
+    // ANCHOR: network
     let shape = Shape::new(6, 6, 5);
     let mut b = NetworkBuilder::new(shape, 3);
     let x = b.input();
@@ -97,10 +105,12 @@ fn they_train_pack_and_agree() -> Result<(), Box<dyn std::error::Error>> {
     let y = Flatten::add(&mut b, "flatten", y)?;
     Dense::add(&mut b, "dense", y, 3, true)?;
     let mut network = b.finish()?;
+    // ANCHOR_END: network
 
     let n = 30;
     let input: Vec<f32> = (0..n * shape.elements()).map(|i| ((i * 7919) % 201) as f32 / 100.0 - 1.0).collect();
     let classes: Vec<u32> = (0..n as u32).map(|i| i % 3).collect();
+    // ANCHOR: loop
     let (mut adam, mut losses) = (Adam::default(), Vec::new());
     for _ in 0..60 {
         let output = network.forward(Tensor::new(n, shape, input.clone()), Mode::Train);
@@ -109,11 +119,14 @@ fn they_train_pack_and_agree() -> Result<(), Box<dyn std::error::Error>> {
         adam.step(network.params_mut(), 0.01);
         losses.push(value);
     }
+    // ANCHOR_END: loop
     assert!(losses[59] < losses[0] / 2.0, "it learns: {} to {}", losses[0], losses[59]);
 
+    // ANCHOR: proof
     let trained = network.forward(Tensor::new(n, shape, input.clone()), Mode::Eval);
     let packed = interpreter::run(&network.pack()?, n, &input)?;
     assert_eq!(packed.data, interpreter::ValueData::F32(trained.data));
+    // ANCHOR_END: proof
     Ok(())
 }
 

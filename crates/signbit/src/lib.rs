@@ -7,30 +7,48 @@
 //! ([`Session::run_traced`]), the time of each step ([`Session::profile`]) and the network's twin in
 //! f32 ([`f32_twin`]). It does not train, convert, print or write files.
 //!
+//! From a file to an answer:
+//!
 //! ```
-//! use signbit::{Model, model::{ModelBuilder, Op, Shape, Tensor, file}};
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("model.signbit");
+//! # {
+//! #     use signbit::model::{ModelBuilder, Op, Shape, Tensor, file};
+//! #     let mut b = ModelBuilder::new(Shape::vector(3));
+//! #     b.tensor("w", Tensor::bits_from_signs([2, 3], &[1, 1, 1, -1, 1, -1])?);
+//! #     let bits = b.node("sign", Op::Sign, &[b.input()]);
+//! #     let dots = b.node("fc", Op::BinaryDense { weight: "w".into() }, &[bits]);
+//! #     b.classes(["cat", "dog"]);
+//! #     file::save(&b.finish(dots)?, &path)?;
+//! # }
+//! use signbit::{Model, Options};
+//!
+//! let model = Model::load(&path)?; // here: three inputs, two outputs
+//! let mut session = model.session(Options::default())?; // plans memory, chooses kernels
+//! let input = [0.5, -2.0, 0.0]; // f32, NHWC
+//! let scores = session.run(&input, 1)?; // one sample; nothing is allocated
+//! assert_eq!(scores, [1.0, -3.0]);
+//! let best = if scores[0] >= scores[1] { 0 } else { 1 };
+//! assert_eq!(model.data().classes[best], "cat");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A model needs no file. And a session may plan for a batch, for threads or for another instruction set:
+//!
+//! ```
+//! use signbit::model::{ModelBuilder, Op, Shape, Tensor};
+//! use signbit::{Isa, Model, Options};
 //!
 //! let mut b = ModelBuilder::new(Shape::vector(3));
 //! b.tensor("w", Tensor::bits_from_signs([2, 3], &[1, 1, 1, -1, 1, -1])?);
 //! let bits = b.node("sign", Op::Sign, &[b.input()]);
 //! let dots = b.node("fc", Op::BinaryDense { weight: "w".into() }, &[bits]);
-//! let bytes = file::to_bytes(&b.finish(dots)?)?;
+//! let model = Model::new(b.finish(dots)?)?;
 //!
-//! let model = Model::from_bytes(&bytes)?; // or Model::load("model.signbit")?
-//! assert_eq!(model.run(&[0.5, -2.0, 0.0])?, [1.0, -3.0]);
-//! # Ok::<(), signbit::Error>(())
-//! ```
-//!
-//! A session of one's own, for a planned batch, threads or another instruction set:
-//!
-//! ```
-//! # use signbit::model::{ModelBuilder, Op, Shape};
-//! use signbit::{Model, Options};
-//! # let mut b = ModelBuilder::new(Shape::vector(2));
-//! # let y = b.node("relu", Op::Relu, &[b.input()]);
-//! # let model = Model::new(b.finish(y)?)?;
-//! let mut session = model.session(Options { batch: 8, ..Options::default() })?;
-//! assert_eq!(session.run(&[-1.0, 2.0, 3.0, -4.0], 2)?, [0.0, 2.0, 3.0, 0.0]);
+//! for isa in Isa::all() {
+//!     let mut session = model.session(Options { isa, batch: 2, ..Options::default() })?;
+//!     assert_eq!(session.run(&[0.5, -2.0, 0.0, -1.0, 1.0, -1.0], 2)?, [1.0, -3.0, -1.0, 3.0]);
+//! }
 //! # Ok::<(), signbit::Error>(())
 //! ```
 //!

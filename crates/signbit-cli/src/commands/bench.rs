@@ -72,7 +72,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     let total = sum.ms;
     let rows = layers.iter().chain([&sum]).map(|layer| layer.row(total));
     let head = ["layer", "kernel", "isa", "ms", "share", "GMAC/s", "f32 ms", "times faster"];
-    out.text(table(&head, 3, rows))?;
+    out.headed(table(&head, 3, rows))?;
     let way = format!("{}, {}, batch {}", isa.name(), counted(threads as u64, "thread"), args.batch);
     out.text(format_args!("\n{way}:"))?;
     for (name, ms) in [("bits", &bits_ms), ("f32 ", &twin_ms)] {
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
 }
 
 /// Numbers from -1 to 1 without a pattern that a network could like (a linear congruential generator).
-fn noise(n: usize) -> Vec<f32> {
+pub(crate) fn noise(n: usize) -> Vec<f32> {
     let mut state = 1_u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

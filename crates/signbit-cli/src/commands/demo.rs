@@ -186,7 +186,8 @@ fn tell(out: Out, bits: &Candidate, twin: &Candidate, speeds: &Speeds, pictures:
         std::iter::once(candidate.name.to_owned()).chain(numbers).collect()
     };
     let head = ["network", "accuracy", "bytes", "times smaller", "pictures/s"];
-    out.text(format_args!("\n{}\n", table(&head, 1, [row(twin, speeds.twin), row(bits, speeds.bits)])))?;
+    out.text("")?;
+    out.headed(format_args!("{}\n", table(&head, 1, [row(twin, speeds.twin), row(bits, speeds.bits)])))?;
     out.text(format_args!("bits are {} times as fast as {BASELINE}", short(speeds.ratio)))?;
     let isas: Vec<_> = Isa::all().map(Isa::name).collect();
     for candidate in [bits, twin] {

@@ -2,8 +2,11 @@
 
 pub(crate) mod bench;
 pub(crate) mod bench_train;
+pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod man;
 pub(crate) mod pack;
 pub(crate) mod predict;
 pub(crate) mod run;
@@ -14,9 +17,11 @@ pub(crate) mod verify;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
+use crate::output;
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    output::be_quiet(cli.quiet);
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Train(args) => train::run(&args),
@@ -28,5 +33,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Summary(args) => summary::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchTrain(args) => bench_train::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

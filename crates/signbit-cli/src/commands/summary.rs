@@ -29,6 +29,6 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
         false => files::model(&args.path)?.into_data(),
     };
     let size = SizeTable::of(&model)?;
-    args.json.out().text(&size)?;
+    args.json.out().headed(&size)?;
     args.json.out().json(&size)
 }
