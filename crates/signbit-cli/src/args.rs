@@ -7,7 +7,7 @@ use signbit::Isa;
 
 use crate::commands::{
     bench::BenchArgs, bench_train::BenchTrainArgs, demo::DemoArgs, eval::EvalArgs, pack::PackArgs,
-    predict::PredictArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    predict::PredictArgs, report::ReportArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -46,6 +46,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Summary(SummaryArgs),
     Bench(BenchArgs),
+    Report(ReportArgs),
     BenchTrain(BenchTrainArgs),
 }
 

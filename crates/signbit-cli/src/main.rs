@@ -13,6 +13,7 @@ mod npy;
 mod output;
 mod packed_runner;
 mod progress;
+mod report;
 
 use std::process::ExitCode;
 
