@@ -138,7 +138,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn framework<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.margin(8).margin_right(14).x_label_area_size(48).y_label_area_size(72);
+    builder.margin(8).margin_right(14).x_label_area_size(48).y_label_area_size(80);
     builder
 }
 
@@ -187,7 +187,7 @@ where
 
 fn percent(share: &f64) -> String {
     match 100.0 * share {
-        x if x == x.round() => format!("{x:.0} %"),
+        x if (x - x.round()).abs() < 1e-9 => format!("{x:.0} %"),
         x if x >= 0.1 => format!("{x:.1} %"),
         x => format!("{} %", (x * 1e6).round() / 1e6),
     }
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn shares_are_short() {
-        let found = [0.5, 0.125, 0.00001].map(|x| percent(&x));
-        assert_eq!(found, ["50 %", "12.5 %", "0.001 %"]);
+        let found = [0.1 + 0.2 + 0.3, 0.125, 0.00001].map(|x| percent(&x));
+        assert_eq!(found, ["60 %", "12.5 %", "0.001 %"]);
     }
 }
