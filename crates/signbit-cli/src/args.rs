@@ -7,8 +7,8 @@ use signbit::Isa;
 
 use crate::commands::{
     bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, demo::DemoArgs, doctor::DoctorArgs,
-    eval::EvalArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, run::RunArgs, summary::SummaryArgs,
-    train::TrainArgs, verify::VerifyArgs,
+    eval::EvalArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs, run::RunArgs,
+    summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -58,6 +58,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Summary(SummaryArgs),
     Bench(BenchArgs),
+    Report(ReportArgs),
     BenchTrain(BenchTrainArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),

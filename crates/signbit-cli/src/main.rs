@@ -16,6 +16,7 @@ mod npy;
 mod output;
 mod packed_runner;
 mod progress;
+mod report;
 mod tensorboard;
 
 use std::process::ExitCode;

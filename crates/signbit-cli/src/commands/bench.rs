@@ -49,7 +49,7 @@ pub(crate) struct BenchArgs {
     json: JsonArg,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.001..=3600.0).contains(&seconds) => Ok(seconds),
         _ => Err("it must be from 0.001 to 3600".to_owned()),

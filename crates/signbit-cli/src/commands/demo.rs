@@ -7,21 +7,21 @@ use std::time::Instant;
 use clap::Args;
 use image::ColorType;
 use serde_json::json;
-use signbit::{Isa, Model, Options};
+use signbit::{Isa, Model};
 use signbit_model::file;
 use signbit_train::checkpoint::{self, EpochRecord, TWIN_FOLDER};
 use signbit_train::data::{DataSet, Pictures};
 use signbit_train::recipe::Recipe;
 
-use super::bench::{BASELINE, in_turns, spread};
-use super::eval::prepared;
+use super::bench::BASELINE;
 use super::training::{Start, Training};
 use super::verify::{self, Outcome};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
 use crate::failure::Failure;
-use crate::files::{self, BATCH};
+use crate::files;
 use crate::interrupt;
 use crate::output::{Out, counted, grouped, percent, short, table};
+use crate::report::{self, Known, PAGE, Speeds, Way};
 
 /// Channels of the network's first stage, and epochs: as many as train within seconds on two cores.
 const WIDTH: usize = 32;
@@ -46,7 +46,7 @@ EXAMPLE:
 The twin runs in f32 in signbit's own fixed-order kernels: no fused multiply-add, so that every instruction set
 gives the same bits. A library of real matrix products may be faster.")]
 pub(crate) struct DemoArgs {
-    /// Folder for the run, the models and the pictures
+    /// Folder for the run, the models, the pictures and report.html
     #[arg(long, value_name = "DIR", default_value = "signbit-demo")]
     out: PathBuf,
     /// Write into the folder even where something else is in it; a run in DIR/run is lost
@@ -90,9 +90,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let (test, model, f32_model) = (&data.test, dir.join("model.signbit"), dir.join("twin.signbit"));
     let twin = candidate(out, "twin (f32)", &run.join(TWIN_FOLDER), f32_model, twin, test, threads)?;
     let bits = candidate(out, "bits", &run, model, bits, test, threads)?;
-    let speeds = speeds(&bits, &twin, test, Options { isa, threads, batch: BATCH, ..Options::default() })?;
+    let way = Way { isa, threads };
+    let speeds = report::speeds(&bits.model, &twin.model, test, way, SECONDS)?;
     let pictures = write_samples(dir, test)?;
     tell(out, &bits, &twin, &speeds, &pictures)?;
+    let page = dir.join(PAGE);
+    let known = Known { speeds: Some(speeds), verified: Some(bits.outcome.sentence.clone()) };
+    report::write(&run, &page, &data, way, SECONDS, known)?;
+    out.text(format_args!("look: {}", page.display()))?;
     let way = format!("{}, {}", isa.name(), counted(threads as u64, "thread"));
     out.text(format_args!("\n{:.1} s in all ({way})", started.elapsed().as_secs_f64()))?;
     let as_json = |candidate: &Candidate, rate: f64| {
@@ -106,6 +111,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
         "twin": as_json(&twin, speeds.twin), "bits": as_json(&bits, speeds.bits),
         "times_smaller": twin.bytes as f64 / bits.bytes as f64,
         "times_as_fast": speeds.ratio, "baseline": BASELINE, "isa": isa.name(), "threads": threads,
+        "report": page.display().to_string(),
         "pictures": pictures.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "seconds": started.elapsed().as_secs_f64(),
     }))?;
@@ -148,24 +154,6 @@ fn candidate(
     let ways: Vec<_> = Isa::all().map(|isa| (isa, threads)).collect();
     let outcome = verify::compare(out.silent(), &mut loaded, model.data(), pictures, &ways)?;
     Ok(Candidate { name, path, bytes, accuracy: trained.test_accuracy, outcome, model })
-}
-
-/// Pictures per second of both, and the median of their ratio.
-struct Speeds {
-    bits: f64,
-    twin: f64,
-    ratio: f64,
-}
-
-/// Measured in turns.
-fn speeds(bits: &Candidate, twin: &Candidate, test: &Pictures, options: Options) -> Result<Speeds, Failure> {
-    let indices: Vec<usize> = (0..BATCH).collect();
-    let input = prepared(&bits.model, test, &indices)?;
-    let (mut fast, mut slow) = (bits.model.session(options)?, twin.model.session(options)?);
-    let rounds = in_turns(&mut fast, &mut slow, &input, BATCH, SECONDS)?;
-    let median = |of: fn(&(f64, f64)) -> f64| spread(rounds.iter().map(of)).median;
-    let rate = |ms: f64| BATCH as f64 * 1e3 / ms;
-    Ok(Speeds { bits: rate(median(|r| r.0)), twin: rate(median(|r| r.1)), ratio: median(|r| r.1 / r.0) })
 }
 
 /// Writes a few test pictures into `dir`. Their names say what is on them.
