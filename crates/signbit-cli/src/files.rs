@@ -1,11 +1,12 @@
 //! Models, runs and data from disk, with messages that name the file and what would be right.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use signbit::Model;
-use signbit::model::{FileError, ModelError};
+use signbit::model::{FileError, ModelError, Preprocessing};
 use signbit_train::checkpoint::{self, Loaded};
-use signbit_train::data::DataSet;
+use signbit_train::data::{DataOptions, DataSet};
+use signbit_train::recipe::Recipe;
 
 use crate::failure::Failure;
 
@@ -47,6 +48,40 @@ pub(crate) fn packed(loaded: &Loaded) -> Result<signbit_model::Model, Failure> {
     ];
     model.notes = notes.map(|(key, note)| (key.to_owned(), note)).into();
     Ok(model)
+}
+
+/// The folders in which named data sets are looked for, one after the other: `$SIGNBIT_DATA` where it is set, else
+/// `data` and the user's own.
+pub(crate) fn data_roots() -> Vec<PathBuf> {
+    match std::env::var_os("SIGNBIT_DATA").filter(|folder| !folder.is_empty()) {
+        Some(folder) => vec![folder.into()],
+        None => {
+            let user = directories::ProjectDirs::from("", "", "signbit").map(|dirs| dirs.data_dir().to_owned());
+            std::iter::once("data".into()).chain(user).collect()
+        }
+    }
+}
+
+/// A data set by name or path. For a network that is there already its pictures come in the size that it takes.
+pub(crate) fn data(
+    name: &str,
+    options: &DataOptions,
+    preprocessing: Option<&Preprocessing>,
+) -> Result<DataSet, Failure> {
+    let mut options = options.clone();
+    if let Some(Preprocessing { channels, height, width, resize, .. }) = preprocessing {
+        options.size = [*height, *width];
+        options.channels = *channels;
+        options.crop = resize.is_some_and(|resize| resize.crop);
+    }
+    Ok(DataSet::open(name, &options, &data_roots())?)
+}
+
+/// A data set for a model, split as its recipe says where it has one.
+pub(crate) fn data_of_model(name: &str, model: &signbit_model::Model) -> Result<DataSet, Failure> {
+    let recipe = model.notes.get("recipe").and_then(|json| serde_json::from_str::<Recipe>(json).ok());
+    let options = recipe.map(|recipe| recipe.data).unwrap_or_default();
+    data(name, &options, model.preprocessing.as_ref())
 }
 
 /// The path of a file that is to be written names a file. Checked before there is anything to write.

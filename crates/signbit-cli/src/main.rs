@@ -9,7 +9,6 @@ mod args;
 mod commands;
 mod failure;
 mod files;
-mod npy;
 mod output;
 mod packed_runner;
 mod progress;

@@ -30,7 +30,9 @@ pub enum PictureError {
     #[error("cannot read the picture: its content is not PNG, JPEG, BMP or WebP")]
     Unknown,
     /// The picture is too large to be decoded.
-    #[error("the picture has {width}x{height} pixels, at most {MAX_PIXELS} and {MAX_SIDE} per side are taken; make it smaller")]
+    #[error(
+        "the picture has {width}x{height} pixels, at most {MAX_PIXELS} and {MAX_SIDE} per side are taken; make it smaller"
+    )]
     Large {
         /// Pixels in a row.
         width: u32,

@@ -29,7 +29,7 @@ With --resume the choices of the run stand in place of the defaults, and only --
 pub(crate) struct TrainArgs {
     /// The network: mlp or small-cnn
     recipe: String,
-    /// digits, mnist, fashion-mnist, or a folder with the four IDX files
+    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     /// Folder of the run
@@ -118,7 +118,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
-    let data = DataSet::open(&args.data)?;
+    let data = files::data(&args.data, &recipe.data, None)?;
     let start = match (args.resume, args.force) {
         (true, _) => Start::Resume,
         (_, true) => Start::Anew,
