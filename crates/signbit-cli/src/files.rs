@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use signbit::Model;
-use signbit::model::{FileError, ModelError};
+use signbit::model::{FileError, ModelError, Preprocessing};
 use signbit_train::checkpoint::{self, Loaded};
-use signbit_train::data::DataSet;
+use signbit_train::data::{DataOptions, DataSet};
+use signbit_train::recipe::Recipe;
 
 use crate::failure::Failure;
 
@@ -59,6 +60,28 @@ pub(crate) fn data_roots() -> Vec<PathBuf> {
             std::iter::once("data".into()).chain(user).collect()
         }
     }
+}
+
+/// A data set by name or path. For a network that is there already its pictures come in the size that it takes.
+pub(crate) fn data(
+    name: &str,
+    options: &DataOptions,
+    preprocessing: Option<&Preprocessing>,
+) -> Result<DataSet, Failure> {
+    let mut options = options.clone();
+    if let Some(Preprocessing { channels, height, width, resize, .. }) = preprocessing {
+        options.size = [*height, *width];
+        options.channels = *channels;
+        options.crop = resize.is_some_and(|resize| resize.crop);
+    }
+    Ok(DataSet::open(name, &options, &data_roots())?)
+}
+
+/// A data set for a model, split as its recipe says where it has one.
+pub(crate) fn data_of_model(name: &str, model: &signbit_model::Model) -> Result<DataSet, Failure> {
+    let recipe = model.notes.get("recipe").and_then(|json| serde_json::from_str::<Recipe>(json).ok());
+    let options = recipe.map(|recipe| recipe.data).unwrap_or_default();
+    data(name, &options, model.preprocessing.as_ref())
 }
 
 /// The path of a file that is to be written names a file. Checked before there is anything to write.

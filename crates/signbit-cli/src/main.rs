@@ -12,7 +12,6 @@ mod failure;
 mod files;
 mod interrupt;
 mod machine;
-mod npy;
 mod output;
 mod packed_runner;
 mod progress;

@@ -84,7 +84,7 @@ const CASES: &[(&str, &str)] = &[
     ("run r.signbit --input good.npy --output new.npy --batch 0", "--batch"),
     ("predict r.signbit none.png", "none.png: cannot read the picture"),
     ("predict r.signbit broken.png", "broken.png: cannot read the picture"),
-    ("predict r.signbit good.png text", "PNG, JPEG, BMP or WebP"),
+    ("predict r.signbit good.png text", "text: cannot read the picture: its content is not PNG, JPEG, BMP or WebP"),
     ("predict r.signbit", "<IMAGE>"),
     ("predict r.signbit good.png --top 0", "--top"),
     // Runs.
@@ -106,7 +106,7 @@ const CASES: &[(&str, &str)] = &[
     // Recipes and options out of range.
     ("train lenet --data digits --out new", "the networks are mlp, small-cnn"),
     ("train mlp --data mnits --out new", "no data set \"mnits\""),
-    ("train mlp --data empty --out new", "four such files"),
+    ("train mlp --data empty --out new", "empty: the folder has no pictures"),
     ("train mlp --data digits --out text", "text: cannot make the run's folder"),
     ("train mlp --data digits --out text/new", "cannot make the run's folder"),
     ("train mlp --data digits --out r", "--resume goes on with it, --force starts anew"),
@@ -217,7 +217,7 @@ fn missing_data_is_named_with_its_place() {
     let output = folder.command("eval r.signbit --data mnist").env("SIGNBIT_DATA", "nowhere").output().unwrap();
     let (_, stderr) = text(&output);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr.contains("nowhere/mnist") && stderr.lines().count() == 1, "{stderr}");
+    assert!(stderr.contains("nowhere/mnist; `signbit data fetch mnist`") && stderr.lines().count() == 1, "{stderr}");
 }
 
 /// The model of another run: exit code 1, and the first difference.

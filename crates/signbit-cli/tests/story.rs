@@ -80,7 +80,7 @@ fn check_eval(folder: &Folder) -> f64 {
 
 /// Runs the test pictures from a file, as real numbers and as bytes, in different ways. Returns the scores.
 fn check_run(folder: &Folder) -> Vec<f32> {
-    let test = DataSet::open("digits").unwrap().test;
+    let test = DataSet::digits().unwrap().test;
     let real: Vec<f32> = test.pixels.iter().map(|&p| f32::from(p) * (2.0 / 255.0) - 1.0).collect();
     folder.write("x.npy", npy("<f4", "359, 8, 8, 1", &le_bytes(&real)));
     folder.write("u8.npy", npy("|u1", "359, 8, 8, 1", &test.pixels));
@@ -101,7 +101,7 @@ fn check_run(folder: &Folder) -> Vec<f32> {
 
 /// Predictions of pictures on disk have the scores that `run` gave.
 fn check_predict(folder: &Folder, scores: &[f32]) {
-    let test = DataSet::open("digits").unwrap().test;
+    let test = DataSet::digits().unwrap().test;
     let mut words = String::from("predict m.signbit --top 10");
     for i in 0..3 {
         let ending = ["png", "bmp", "webp"][i];

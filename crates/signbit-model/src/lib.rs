@@ -23,6 +23,9 @@
 //! assert_eq!(out.data, interpreter::ValueData::I32(vec![1, -3]));
 //! # Ok::<(), signbit_model::ModelError>(())
 //! ```
+//!
+//! # Features
+//! - `image`: the module `picture`, from a picture's file to the bytes of a network's input.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +39,8 @@ pub mod interpreter;
 pub mod math;
 mod model;
 pub mod ops;
+#[cfg(feature = "image")]
+pub mod picture;
 pub mod preprocessing;
 pub mod size;
 mod tensor;

@@ -1,8 +1,8 @@
 //! How a picture becomes the network's input.
 //!
 //! A [`Preprocessing`] is part of the model, so that a file can be run on pictures without further
-//! knowledge. This module converts pixels; pictures of another size are resized by the picture helper of
-//! the runtime crate, with the [`ResizeFilter`] that stands here.
+//! knowledge. This module converts pixels; pictures of another size are brought to the network's by the module
+//! `picture` (feature `image`), as the [`Resize`] that stands here says.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,18 @@ pub enum ResizeFilter {
 pub struct Resize {
     /// The filter.
     pub filter: ResizeFilter,
+    /// Keep the proportions and cut the centre out, instead of stretching.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crop: bool,
+}
+
+/// The brightness of a colour by the weights of ITU-R BT.601, rounded:
+/// `(299 r + 587 g + 114 b + 500) / 1000`.
+#[must_use]
+pub fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let sum = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b);
+    // The weights add up to 1000, so that the quotient is at most 255.
+    ((sum + 500) / 1000) as u8
 }
 
 /// From the bytes of a picture to the network's input:
@@ -133,6 +145,20 @@ mod tests {
         let mut out = [0.0; 6];
         rgb().apply(&[0, 1, 2, 255, 254, 253], &mut out).unwrap();
         assert_eq!(out, [0.0, -0.5, 14.0, 255.0, 126.0, 516.0]);
+    }
+
+    #[test]
+    fn a_resize_without_a_crop_is_written_as_ever() {
+        let written = |crop| serde_json::to_string(&Resize { filter: ResizeFilter::Bilinear, crop }).unwrap();
+        let (plain, crop) = (r#"{"filter":"bilinear"}"#, r#"{"filter":"bilinear","crop":true}"#);
+        assert_eq!([written(false), written(true)], [plain, crop]);
+        let read = |text| serde_json::from_str::<Resize>(text).unwrap().crop;
+        assert_eq!([read(plain), read(crop)], [false, true]);
+    }
+
+    #[test]
+    fn luma_is_exact_at_the_corners() {
+        assert_eq!([[0; 3], [255; 3], [255, 0, 0], [0, 255, 0], [0, 0, 255]].map(luma), [0, 255, 76, 150, 29]);
     }
 
     #[test]

@@ -37,7 +37,7 @@
 //! use signbit_train::quantizer::SteSign;
 //! use signbit_train::tensor::Tensor;
 //!
-//! let data = DataSet::open("digits")?;
+//! let data = DataSet::digits()?;
 //! let (shape, preprocessing) = (data.train.shape, data.preprocessing());
 //! let mut b = NetworkBuilder::new(shape, 1); // the seed of the initial weights
 //! let x = b.input();

@@ -205,7 +205,9 @@ impl<'d> Trainer<'d> {
     fn step(&mut self, recipe: &Recipe, indices: &[usize], rate: f32) -> Result<(f64, usize), TrainError> {
         let shape = self.network.input_shape();
         let mut input = self.network.input_buffer(indices.len());
-        self.data.train.write(indices, &self.header.preprocessing, &mut input)?;
+        let (header, epoch) = (&self.header, self.header.history.len() as u32);
+        let (preprocessing, augmentation) = (&header.preprocessing, &recipe.augmentation);
+        self.data.train.write_augmented(indices, preprocessing, augmentation, recipe.seed, epoch, &mut input)?;
         let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
         let Self { network, optimizer, pool, header, .. } = self;
         Ok(pool.install(|| {

@@ -14,7 +14,7 @@ fn small() -> Recipe {
 }
 
 fn trained(recipe: Recipe, threads: usize) -> (f64, Vec<f32>) {
-    let data = DataSet::open("digits").expect("the digits");
+    let data = DataSet::digits().expect("the digits");
     let mut trainer = Trainer::new(recipe, &data, threads).expect("a trainer");
     while !trainer.finished() {
         assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
@@ -59,7 +59,7 @@ fn the_same_seed_gives_the_same_weights_with_any_number_of_threads() {
 
 #[test]
 fn a_resumed_training_reaches_the_same_weights() {
-    let data = DataSet::open("digits").expect("the digits");
+    let data = DataSet::digits().expect("the digits");
     let recipe = Recipe { epochs: 4, ..small() };
     let (_, whole) = trained(recipe.clone(), 2);
     let folder = tempfile::tempdir().expect("a folder");
@@ -79,7 +79,7 @@ fn a_resumed_training_reaches_the_same_weights() {
 
 #[test]
 fn a_training_stopped_inside_of_an_epoch_goes_on_to_the_same_bytes() {
-    let data = DataSet::open("digits").expect("the digits");
+    let data = DataSet::digits().expect("the digits");
     let recipe = Recipe { epochs: 2, width: 24, ..small() };
     let folder = tempfile::tempdir().expect("a folder");
     let bytes = |trainer: &Trainer<'_>| {
@@ -118,7 +118,7 @@ fn a_training_stopped_inside_of_an_epoch_goes_on_to_the_same_bytes() {
 
 #[test]
 fn a_damaged_checkpoint_is_an_error() {
-    let data = DataSet::open("digits").expect("the digits");
+    let data = DataSet::digits().expect("the digits");
     let folder = tempfile::tempdir().expect("a folder");
     let missing = checkpoint::load(folder.path()).err().expect("an error").to_string();
     assert!(missing.contains("is not a training run"), "{missing}");
@@ -147,7 +147,7 @@ fn a_damaged_checkpoint_is_an_error() {
 
 #[test]
 fn a_batch_larger_than_the_data_and_a_divergence_are_errors() {
-    let data = DataSet::open("digits").expect("the digits");
+    let data = DataSet::digits().expect("the digits");
     let batch = Trainer::new(Recipe { batch: 5000, ..small() }, &data, 1).err().expect("an error");
     assert!(matches!(batch, TrainError::Batch { batch: 5000, pictures: 1438 }), "{batch}");
     let mut trainer = Trainer::new(small(), &data, 1).expect("a trainer");
@@ -159,7 +159,7 @@ fn a_batch_larger_than_the_data_and_a_divergence_are_errors() {
 /// A step takes as many buffers as it gives back.
 #[test]
 fn buffers_do_not_pile_up() {
-    let data = DataSet::open("digits").expect("the digits");
+    let data = DataSet::digits().expect("the digits");
     for recipe in [small(), Recipe { scale: ScaleFactor::AlphaK, ..small() }] {
         let mut trainer = Trainer::new(Recipe { epochs: 3, ..recipe }, &data, 1).expect("a trainer");
         let mut kept = Vec::new();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+pub use signbit_model::preprocessing::luma;
 use signbit_model::{Op, Preprocessing, Shape};
 
 use crate::memory::reserve;
@@ -55,54 +56,25 @@ impl Session {
         predictions(&self.plan, &self.output[..classes])
     }
 
-    /// [`Session::classify`] of a picture of any kind and size: where the model says how, it is resized to the
-    /// model's size; transparency is dropped.
+    /// [`Session::classify`] of a picture of any kind and size: where the model says how, it is brought to the
+    /// model's size; transparency is dropped ([`signbit_model::picture::pixels`]).
     ///
     /// # Errors
     /// As [`Session::classify`].
     #[cfg(feature = "image")]
     pub fn classify_image(&mut self, image: &image::DynamicImage) -> Result<Vec<Prediction>, Error> {
         let preprocessing = self.preprocessing()?;
-        let resized = resize(image, preprocessing);
-        let image = resized.as_ref().unwrap_or(image);
-        let (width, height) = (image.width() as usize, image.height() as usize);
-        let (channels, pixels) = match image.color().has_color() {
-            true => (3, image.to_rgb8().into_raw()),
-            false => (1, image.to_luma8().into_raw()),
-        };
-        self.classify(&Picture { width, height, channels, pixels: &pixels })
+        let shape = preprocessing.shape();
+        let pixels = signbit_model::picture::pixels(image, shape, preprocessing.resize).ok_or_else(|| {
+            let found = Shape::new(image.height() as usize, image.width() as usize, shape.c);
+            Error::PictureSize { expected: shape, found }
+        })?;
+        self.classify(&Picture { width: shape.w, height: shape.h, channels: shape.c, pixels: &pixels })
     }
 
     fn preprocessing(&self) -> Result<&Preprocessing, Error> {
         self.plan.preprocessing.as_ref().ok_or(Error::NoPreprocessing)
     }
-}
-
-/// The picture in the model's size, or `None` where it is in that size already or the model refuses others.
-#[cfg(feature = "image")]
-fn resize(image: &image::DynamicImage, preprocessing: &Preprocessing) -> Option<image::DynamicImage> {
-    use image::imageops::FilterType;
-    use signbit_model::ResizeFilter;
-
-    let filter = match preprocessing.resize?.filter {
-        ResizeFilter::Nearest => FilterType::Nearest,
-        ResizeFilter::Bilinear => FilterType::Triangle,
-        ResizeFilter::Bicubic => FilterType::CatmullRom,
-        ResizeFilter::Lanczos3 => FilterType::Lanczos3,
-    };
-    let width = u32::try_from(preprocessing.width).ok()?;
-    let height = u32::try_from(preprocessing.height).ok()?;
-    let same = (image.width(), image.height()) == (width, height);
-    (!same).then(|| image.resize_exact(width, height, filter))
-}
-
-/// The brightness of a colour by the weights of ITU-R BT.601, rounded:
-/// `(299 r + 587 g + 114 b + 500) / 1000`.
-#[must_use]
-pub fn luma([r, g, b]: [u8; 3]) -> u8 {
-    let sum = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b);
-    // The weights add up to 1000, so that the quotient is at most 255.
-    ((sum + 500) / 1000) as u8
 }
 
 /// The picture's pixels with the model's number of channels, after the checks of its size.
@@ -177,7 +149,7 @@ mod tests {
     use crate::Options;
 
     fn preprocessing(channels: usize) -> Preprocessing {
-        let resize = Some(Resize { filter: ResizeFilter::Nearest });
+        let resize = Some(Resize { filter: ResizeFilter::Nearest, crop: false });
         let (scale, shift) = (vec![0.5; channels], vec![-1.0; channels]);
         Preprocessing { channels, height: 1, width: 2, resize, scale, shift }
     }
@@ -198,11 +170,6 @@ mod tests {
         let mut list = session.classify(picture).unwrap();
         list.sort_by_key(|p| p.index);
         list.iter().map(|p| p.score).collect()
-    }
-
-    #[test]
-    fn luma_is_exact_at_the_corners() {
-        assert_eq!([[0; 3], [255; 3], [255, 0, 0], [0, 255, 0], [0, 0, 255]].map(luma), [0, 255, 76, 150, 29]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ struct Candidate {
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let (started, out, dir) = (Instant::now(), args.json.out().working_on(), args.out.as_path());
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
-    let data = DataSet::open("digits")?;
+    let data = DataSet::digits()?;
     let recipe = recipe()?;
     if !args.force {
         check_folder(dir, &recipe)?;
@@ -200,7 +200,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recipe = Recipe { width: 2, ..recipe().unwrap() };
         let checked = |name: &str| check_folder(&folder.path().join(name), &recipe).is_ok();
-        let data = DataSet::open("digits").unwrap();
+        let data = DataSet::digits().unwrap();
         let mut wanted = vec![("absent", true)];
         for (name, stored, fits) in [
             ("own", recipe.clone(), true),

@@ -25,7 +25,7 @@ EXAMPLE:
 pub(crate) struct EvalArgs {
     /// The model's file
     model: PathBuf,
-    /// digits, mnist, fashion-mnist, or a folder with the four IDX files
+    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) struct EvalArgs {
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let (out, isa, threads) = (args.json.out(), args.isa.isa()?, args.threads.threads());
     let model = files::model(&args.model)?;
-    let data = DataSet::open(&args.data)?;
+    let data = files::data_of_model(&args.data, model.data())?;
     let mut session = model.session(Options { isa, threads, batch: BATCH, ..Options::default() })?;
     let evaluation = evaluate(&model, &mut session, &data)?;
     let (right, pictures) = (evaluation.right(), data.test.len());

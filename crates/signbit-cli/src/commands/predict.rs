@@ -1,11 +1,11 @@
 //! `signbit predict`: what is on a picture?
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use image::{DynamicImage, ImageReader};
 use serde_json::{Value, json};
 use signbit::{Options, Prediction};
+use signbit_model::picture;
 
 use crate::args::{IsaArg, JsonArg, count};
 use crate::failure::Failure;
@@ -41,7 +41,10 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let mut all = Vec::with_capacity(args.images.len());
     let progress = Progress::new(args.images.len(), "pictures");
     for path in &args.images {
-        let mut list = session.classify_image(&open(path)?).map_err(|e| Failure::path(path, e))?;
+        let mut list = {
+            let image = picture::open(path).map_err(|e| Failure::path(path, e))?;
+            session.classify_image(&image).map_err(|e| Failure::path(path, e))?
+        };
         list.truncate(args.top);
         all.push((path.display().to_string(), list));
         progress.done(all.len());
@@ -52,16 +55,6 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
         out.text(format_args!("{path}: {}", said.collect::<Vec<_>>().join(", ")))?;
     }
     out.json(&all.iter().map(as_json).collect::<Vec<_>>())
-}
-
-fn open(path: &Path) -> Result<DynamicImage, Failure> {
-    let cannot = |reason: String| Failure::path(path, format!("cannot read the picture: {reason}"));
-    let reader =
-        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| cannot(e.to_string()))?;
-    if reader.format().is_none() {
-        return Err(cannot("it is not PNG, JPEG, BMP or WebP".to_owned()));
-    }
-    reader.decode().map_err(|e| cannot(e.to_string()))
 }
 
 fn as_json((path, list): &(String, Vec<Prediction>)) -> Value {

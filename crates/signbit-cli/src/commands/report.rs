@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use signbit_train::checkpoint;
-use signbit_train::data::DataSet;
 
 use super::bench::seconds;
 use crate::args::{IsaArg, JsonArg, ThreadsArg};
@@ -47,10 +46,13 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
     let output = args.output.clone().unwrap_or_else(|| args.run.join(PAGE));
     files::check_output(&output)?;
     let header = checkpoint::load(&args.run)?.header;
-    let data = DataSet::open(args.data.as_ref().unwrap_or(&header.data)).map_err(|error| match args.data {
-        Some(_) => Failure::from(error),
-        None => Failure::input(format!("the run's data cannot be opened: {error}; --data says where it is")),
-    })?;
+    let name = args.data.as_ref().unwrap_or(&header.data);
+    let data = match (files::data(name, &header.recipe.data, Some(&header.preprocessing)), &args.data) {
+        (Err(Failure::Input(error)), None) => {
+            return Err(Failure::input(format!("the run's data cannot be opened: {error}; --data says where it is")));
+        }
+        (data, _) => data?,
+    };
     let written = report::write(&args.run, &output, &data, way, args.seconds, Known::default())?;
     let (accuracy, fast) = (percent(written.accuracy), short(written.times_as_fast));
     out.text(format_args!("{}: test accuracy {accuracy}, {fast} times as fast as f32", written.report))?;

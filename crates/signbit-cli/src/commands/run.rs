@@ -8,11 +8,11 @@ use clap::Args;
 use serde_json::json;
 use signbit::{Model, Options, Session};
 use signbit_model::{Shape, file};
+use signbit_train::data::npy::{self, Array, Numbers};
 
 use crate::args::{IsaArg, JsonArg, ThreadsArg, count};
 use crate::failure::Failure;
 use crate::files::{self, BATCH};
-use crate::npy::{self, Array, Numbers};
 use crate::output::{counted, short};
 use crate::progress::Progress;
 
@@ -83,7 +83,7 @@ fn all(session: &mut Session, input: &[f32], n: usize, batch: usize) -> Result<V
 /// The number of samples in a file and the network's input for them.
 fn read(path: &Path, model: &Model) -> Result<(usize, Vec<f32>), Failure> {
     let bytes = fs::read(path).map_err(|e| Failure::path(path, format!("cannot read the input: {e}")))?;
-    let Array { shape, numbers } = npy::parse(&bytes).map_err(|e| Failure::path(path, e))?;
+    let Array { shape, descr, numbers } = npy::parse(&bytes).map_err(|e| Failure::path(path, e))?;
     let expected = model.data().graph.input.shape;
     let n = match shape[..] {
         [n, h, w, c] if Shape::new(h, w, c) == expected => n,
@@ -97,6 +97,10 @@ fn read(path: &Path, model: &Model) -> Result<(usize, Vec<f32>), Failure> {
     };
     let input = match numbers {
         Numbers::F32(numbers) => numbers,
+        Numbers::F64(_) | Numbers::Integers(_) => {
+            let message = format!("the numbers are {descr:?}, they must be float32 ('<f4') or uint8 ('|u1')");
+            return Err(Failure::path(path, message));
+        }
         Numbers::U8(pixels) => {
             let preprocessing = model.data().preprocessing.as_ref();
             let preprocessing = preprocessing.ok_or_else(|| {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use signbit_train::checkpoint::{self, FILE_NAME, TWIN_FOLDER};
-use signbit_train::data::DataSet;
 use signbit_train::optim::Decay;
 use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
 
 use super::training::{Prepared, Start, Training};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
 use crate::failure::Failure;
+use crate::files;
 use crate::interrupt;
 use crate::output::{counted, percent};
 
@@ -30,7 +30,7 @@ With --resume the choices of the run stand in place of the defaults, and only --
 pub(crate) struct TrainArgs {
     /// The network: mlp or small-cnn
     recipe: String,
-    /// digits, mnist, fashion-mnist, or a folder with the four IDX files
+    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     /// Folder of the run
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
-    let data = DataSet::open(&args.data)?;
+    let data = files::data(&args.data, &recipe.data, None)?;
     let start = match (args.resume, args.force) {
         (true, _) => Start::Resume,
         (_, true) => Start::Anew,

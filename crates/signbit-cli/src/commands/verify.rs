@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use signbit::Isa;
 use signbit_train::checkpoint::Loaded;
-use signbit_train::data::{DataSet, Pictures};
+use signbit_train::data::Pictures;
 use signbit_train::verify::{Report, VerifyError, verify};
 
 use crate::args::{JsonArg, cores, count, isa_by_name, isa_from_env};
@@ -30,7 +30,7 @@ pub(crate) struct VerifyArgs {
     run: PathBuf,
     /// The model that was packed from it
     model: PathBuf,
-    /// digits, mnist, fashion-mnist, or a folder with the four IDX files [default: the run's data]
+    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file [default: the run's data]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     /// Instruction set, or all [default: $SIGNBIT_ISA, else all that this CPU has]
@@ -52,7 +52,8 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let mut loaded = files::run(&args.run)?;
     let model = files::model(&args.model)?.into_data();
     let header = &loaded.header;
-    let data = DataSet::open(args.data.as_ref().unwrap_or(&header.data))?;
+    let data =
+        files::data(args.data.as_ref().unwrap_or(&header.data), &header.recipe.data, Some(&header.preprocessing))?;
     files::check_fit(&data, header.input, header.classes.len(), &header.classes)?;
     let mut threads = match args.threads.is_empty() {
         true => vec![1, cores()],

@@ -70,7 +70,7 @@ pub(crate) fn every_operator() -> Model {
         channels: 3,
         height: 6,
         width: 5,
-        resize: Some(Resize { filter: ResizeFilter::Lanczos3 }),
+        resize: Some(Resize { filter: ResizeFilter::Lanczos3, crop: true }),
         scale: vec![0.1, 1.0 / 255.0, 1e-30],
         shift: vec![-0.5, -0.0, 3.4e38],
     });

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DataError, DataSet, Pictures, idx, numbered};
+use super::{DataError, DataSet, STRETCH, idx, numbered};
 
 const IMAGES: &[u8] = include_bytes!("digits/images.idx3.gz");
 const LABELS: &[u8] = include_bytes!("digits/labels.idx1.gz");
@@ -16,13 +16,9 @@ pub(super) fn load() -> Result<DataSet, DataError> {
     let all = idx::pictures(Path::new("digits"), images, labels)?;
     let part = |test: bool| {
         let chosen: Vec<usize> = (0..all.len()).filter(|i| (i % TEST_EVERY == TEST_EVERY - 1) == test).collect();
-        Pictures {
-            shape: all.shape,
-            pixels: chosen.iter().flat_map(|&i| all.picture(i)).copied().collect(),
-            labels: chosen.iter().map(|&i| all.labels[i]).collect(),
-        }
+        all.chosen(&chosen)
     };
-    Ok(DataSet { name: "digits".into(), classes: numbered(10), train: part(false), test: part(true) })
+    Ok(DataSet { name: "digits".into(), classes: numbered(10), train: part(false), test: part(true), resize: STRETCH })
 }
 
 #[cfg(test)]

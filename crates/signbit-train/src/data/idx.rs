@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use signbit_model::Shape;
 
-use super::{DataError, DataSet, Pictures, numbered};
+use super::{DataError, DataSet, MAX_BYTES, Pictures, STRETCH, numbered};
 
 /// Bytes with dimensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +17,6 @@ pub struct Idx {
     /// As many as the product of the dimensions.
     pub bytes: Vec<u8>,
 }
-
-/// Most bytes of data that are taken in: a hundred times MNIST.
-const MAX_BYTES: usize = 5 << 30;
 
 /// Reads an IDX file of bytes; gzip is recognised by its magic.
 ///
@@ -93,6 +90,14 @@ pub(super) fn pictures(path: &Path, images: Idx, labels: Idx) -> Result<Pictures
     Ok(Pictures { shape, pixels: images.bytes, labels: labels.bytes.into_iter().map(u32::from).collect() })
 }
 
+/// Whether the folder has files with names like MNIST's.
+pub(super) fn is_here(folder: &Path) -> bool {
+    let named = |part| find(folder, part).is_ok();
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+        .into_iter()
+        .any(named)
+}
+
 /// A folder with the four files of MNIST, plain or `.gz`.
 pub(super) fn load_folder(name: &str, folder: &Path, classes: Option<Vec<String>>) -> Result<DataSet, DataError> {
     let train = load_pair(folder, "train")?;
@@ -106,7 +111,7 @@ pub(super) fn load_folder(name: &str, folder: &Path, classes: Option<Vec<String>
     if (used as usize) > classes.len() {
         return Err(wrong(format!("there is a label {}, but only {} classes", used - 1, classes.len())));
     }
-    Ok(DataSet { name: name.into(), classes, train, test })
+    Ok(DataSet { name: name.into(), classes, train, test, resize: STRETCH })
 }
 
 fn load_pair(folder: &Path, part: &str) -> Result<Pictures, DataError> {

@@ -1,12 +1,26 @@
-//! Data sets: labelled pictures as bytes, a training and a test part. From the digits inside the crate or from
-//! IDX files; batches come out as real tensors.
+//! Data sets: labelled pictures as bytes, a training and a test part. Batches come out as real tensors.
+//!
+//! | file | what it reads or does |
+//! |---|---|
+//! | `digits`, `idx`, `cifar`, `npz`, `folder` | one kind of data each: inside the crate, MNIST's, CIFAR-10's, NumPy's, pictures in folders |
+//! | [`npy`] | one array of NumPy, for `npz` and for a network's input |
+//! | `open` | which of them a name or path is |
+//! | `split` | the test part, where none is named |
+//! | `augment` | training pictures changed at random |
+//! | `info` | what a set holds, in numbers and as a picture |
 
 mod augment;
+mod cifar;
 mod digits;
+mod error;
+mod folder;
 mod idx;
+mod info;
+pub mod npy;
+mod npz;
+mod open;
 mod options;
-
-use std::path::{Path, PathBuf};
+mod split;
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -14,41 +28,20 @@ use rand_chacha::rand_core::SeedableRng;
 use signbit_model::{ModelError, Preprocessing, Resize, ResizeFilter, Shape};
 
 pub use augment::Augmentation;
+pub use cifar::parse_records;
+pub use error::DataError;
 pub use idx::{Idx, parse_idx, read_idx};
+pub use info::Info;
+pub use npz::parse_npz;
+pub use open::NAMES;
 pub use options::DataOptions;
 
-/// Data that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DataError {
-    /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file is not what its name says.
-    #[error("{}: {reason}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Nothing of this name or path.
-    #[error("there is no data set {0:?}; give digits, mnist, fashion-mnist, or a folder with the four IDX files")]
-    Unknown(String),
-    /// The data set is known but not on this machine.
-    #[error("{name} is not on this machine: looked for {} (scripts/get-data {name} gets it; SIGNBIT_DATA names another folder)", path.display())]
-    Missing {
-        /// The data set.
-        name: String,
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-}
+/// Most bytes of data that are taken in: a hundred times MNIST.
+const MAX_BYTES: usize = 5 << 30;
+/// Most classes that labels may name.
+const MAX_CLASSES: usize = 65_536;
+/// How pictures of another size than the set's are resized, where the set's own never were.
+const STRETCH: Resize = Resize { filter: ResizeFilter::Bilinear, crop: false };
 
 /// Labelled pictures of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +87,45 @@ impl Pictures {
             .zip(out.chunks_exact_mut(sample))
             .try_for_each(|(&i, out)| preprocessing.apply(self.picture(i), out))
     }
+
+    /// [`Pictures::write`] of pictures that are changed at random before: for training. What becomes of a picture is
+    /// decided by `seed`, `epoch` and its index alone.
+    ///
+    /// # Errors
+    /// As [`Pictures::write`].
+    ///
+    /// # Panics
+    /// If there are not that many pictures.
+    pub fn write_augmented(
+        &self,
+        indices: &[usize],
+        preprocessing: &Preprocessing,
+        augmentation: &Augmentation,
+        seed: u64,
+        epoch: u32,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        if augmentation.is_none() {
+            return self.write(indices, preprocessing, out);
+        }
+        let mut changed = vec![0; self.shape.elements()];
+        indices.iter().zip(out.chunks_exact_mut(changed.len())).try_for_each(|(&i, out)| {
+            augmentation.apply(seed, epoch, i, self.shape, self.picture(i), &mut changed);
+            preprocessing.apply(&changed, out)
+        })
+    }
+
+    /// The pictures of these indices, in their order.
+    ///
+    /// # Panics
+    /// If there are not that many pictures.
+    fn chosen(&self, indices: &[usize]) -> Self {
+        Self {
+            shape: self.shape,
+            pixels: indices.iter().flat_map(|&i| self.picture(i)).copied().collect(),
+            labels: indices.iter().map(|&i| self.labels[i]).collect(),
+        }
+    }
 }
 
 /// A training and a test part with the names of the classes.
@@ -107,44 +139,18 @@ pub struct DataSet {
     pub train: Pictures,
     /// For the accuracy, never trained on.
     pub test: Pictures,
+    /// How its pictures were brought to their size, and others are to be.
+    pub resize: Resize,
 }
 
 impl DataSet {
-    /// Pixels 0..255 to -1..1.
+    /// Pixels 0..255 to -1..1; pictures of another size are resized as those of the set were.
     pub fn preprocessing(&self) -> Preprocessing {
         let Shape { h, w, c } = self.train.shape;
-        let resize = Some(Resize { filter: ResizeFilter::Bilinear });
         let (scale, shift) = (vec![2.0 / 255.0; c], vec![-1.0; c]);
-        Preprocessing { channels: c, height: h, width: w, resize, scale, shift }
-    }
-
-    /// A data set by name (`digits`, `mnist`, `fashion-mnist`) or by the path of a folder with IDX files.
-    ///
-    /// Named sets other than `digits` are looked for in the folder `SIGNBIT_DATA`, else in `data`, under their name.
-    ///
-    /// # Errors
-    /// Where nothing is found, or a file is not what it should be.
-    pub fn open(name: &str) -> Result<Self, DataError> {
-        match name {
-            "digits" => digits::load(),
-            "mnist" | "fashion-mnist" => {
-                let root = std::env::var_os("SIGNBIT_DATA").map_or_else(|| "data".into(), PathBuf::from);
-                let path = root.join(name);
-                if !path.is_dir() {
-                    return Err(DataError::Missing { name: name.into(), path });
-                }
-                let classes = if name == "mnist" { numbered(10) } else { FASHION.map(String::from).to_vec() };
-                idx::load_folder(name, &path, Some(classes))
-            }
-            _ if Path::new(name).is_dir() => idx::load_folder(name, Path::new(name), None),
-            _ => Err(DataError::Unknown(name.into())),
-        }
+        Preprocessing { channels: c, height: h, width: w, resize: Some(self.resize), scale, shift }
     }
 }
-
-/// The classes of Fashion-MNIST (Xiao et al. 2017, arXiv 1708.07747, table 2).
-const FASHION: [&str; 10] =
-    ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
 /// Classes named by their numbers.
 fn numbered(n: u32) -> Vec<String> {
@@ -175,8 +181,20 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let message = DataSet::open("mnits").unwrap_err().to_string();
-        assert!(message.contains("mnist") && message.contains("digits"), "{message}");
+    fn augmented_pictures_are_written_as_the_others_are() {
+        let shape = Shape::new(1, 2, 1);
+        let pictures = Pictures { shape, pixels: vec![0, 255, 10, 20], labels: vec![0, 1] };
+        let preprocessing =
+            Preprocessing { channels: 1, height: 1, width: 2, resize: None, scale: vec![1.0], shift: vec![0.0] };
+        let written = |augmentation: Augmentation, epoch| {
+            let mut out = vec![0.0; 4];
+            pictures.write_augmented(&[1, 0], &preprocessing, &augmentation, 3, epoch, &mut out).unwrap();
+            out
+        };
+        assert_eq!(written(Augmentation::default(), 0), [10.0, 20.0, 0.0, 255.0]);
+        let flip = Augmentation { flip: true, ..Augmentation::default() };
+        let ways: std::collections::BTreeSet<_> =
+            (0..50).map(|epoch| written(flip, epoch).iter().map(|x| x.to_bits()).collect::<Vec<_>>()).collect();
+        assert_eq!(ways.len(), 4, "both pictures, mirrored or not");
     }
 }
