@@ -104,7 +104,7 @@ const CASES: &[(&str, &str)] = &[
     ("verify r r.signbit --data digits --threads 1,0", "--threads"),
     ("verify r r.signbit --data digits --first 0", "--first"),
     // Recipes and options out of range.
-    ("train lenet --data digits --out new", "the networks are mlp, small-cnn"),
+    ("train lenet --data digits --out new", "the networks are mlp, small-cnn, binarynet, xnornet-small"),
     ("train mlp --data mnits --out new", "no data set \"mnits\""),
     ("train mlp --data empty --out new", "empty: the folder has no pictures"),
     ("train mlp --data digits --out text", "text: cannot make the run's folder"),
@@ -147,7 +147,7 @@ const CASES: &[(&str, &str)] = &[
     ("verify r r.signbit --data digits --isa sse9", "available here: reference portable"),
     ("bench r.signbit --seconds 0", "--seconds"),
     ("bench r.signbit --batch 0", "--batch"),
-    ("bench-train lenet", "the networks are mlp, small-cnn"),
+    ("bench-train lenet", "the networks are mlp, small-cnn, binarynet, xnornet-small"),
     ("demo --out text", "cannot make the run's folder"),
     ("demo --out r", "r: the folder holds something else than this demo"),
     ("eval named.signbit --data digits", "class 1 of digits is \"1\", of the network \"one\""),

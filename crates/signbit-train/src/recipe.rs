@@ -18,6 +18,12 @@ pub enum NetworkKind {
     Mlp,
     /// 64C3-64C3-MP2-128C3-128C3-MP2-512.
     SmallCnn,
+    /// Three stages of two convolutions, two dense layers (Courbariaux et al. 2016, section 2.3).
+    #[serde(rename = "binarynet")]
+    BinaryNet,
+    /// Blocks with the scale factors alpha and K (Rastegari et al. 2016, arXiv 1603.05279, section 3.2).
+    #[serde(rename = "xnornet-small")]
+    XnorNetSmall,
 }
 
 /// The scale factors of binary layers.
@@ -89,7 +95,7 @@ pub enum LossKind {
 pub const TWIN_RATE: f32 = 1e-3;
 
 /// The names of the networks.
-pub const NETWORKS: [&str; 2] = ["mlp", "small-cnn"];
+pub const NETWORKS: [&str; 4] = ["mlp", "small-cnn", "binarynet", "xnornet-small"];
 
 /// Every choice of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +103,7 @@ pub const NETWORKS: [&str; 2] = ["mlp", "small-cnn"];
 pub struct Recipe {
     /// Which network.
     pub network: NetworkKind,
-    /// Width of hidden layers: units of `mlp`, channels of the first stage of `small-cnn`.
+    /// Width of hidden layers: units of `mlp`, channels of the first stage of the others.
     pub width: usize,
     /// Real numbers throughout: the twin that the binary network is measured against.
     pub twin: bool,
@@ -175,9 +181,16 @@ impl Recipe {
             augmentation: Augmentation::default(),
             data: DataOptions::default(),
         };
+        // What is usual for photographs as small as those of CIFAR-10.
+        let augmentation = Augmentation { flip: true, shift: 2, ..Augmentation::default() };
         match name {
             "mlp" => Ok(base),
             "small-cnn" => Ok(Self { network: NetworkKind::SmallCnn, width: 64, ..base }),
+            "binarynet" => Ok(Self { network: NetworkKind::BinaryNet, width: 128, augmentation, ..base }),
+            "xnornet-small" => {
+                let scale = ScaleFactor::AlphaK;
+                Ok(Self { network: NetworkKind::XnorNetSmall, width: 64, scale, augmentation, ..base })
+            }
             _ => Err(RecipeError::Network(name.into())),
         }
     }
@@ -260,6 +273,6 @@ mod tests {
             let message = recipe.validate().unwrap_err().to_string();
             assert!(message.contains(word), "{word}: {message}");
         }
-        assert!(Recipe::by_name("lenet").unwrap_err().to_string().contains("mlp, small-cnn"));
+        assert!(Recipe::by_name("lenet").unwrap_err().to_string().contains(&NETWORKS.join(", ")));
     }
 }

@@ -28,7 +28,7 @@ EXAMPLE:
 With --resume the choices of the run stand in place of the defaults, and only --epochs may be another."
 )]
 pub(crate) struct TrainArgs {
-    /// The network: mlp or small-cnn
+    /// The network: mlp, small-cnn, binarynet or xnornet-small
     recipe: String,
     /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file
     #[arg(long, value_name = "NAME|PATH")]
@@ -48,13 +48,15 @@ pub(crate) struct TrainArgs {
     /// Highest learning rate [default: 0.003]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f32>,
-    /// Units of mlp's hidden layers [default: 1024], channels of small-cnn's first stage [default: 64]
+    /// Units of mlp's hidden layers [default: 1024]; channels of the first stage of small-cnn and xnornet-small
+    /// [default: 64], of binarynet [default: 128]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
     /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign [default: ste_sign]
     #[arg(long, value_name = "NAME")]
     quantizer: Option<String>,
-    /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none]
+    /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none], of xnornet-small
+    /// [default: alpha_k]
     #[arg(long, value_name = "NAME", value_parser = named::<ScaleFactor>)]
     scale: Option<ScaleFactor>,
     /// Optimiser [default: adam]
@@ -232,6 +234,7 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+    use signbit_train::recipe::NETWORKS;
 
     /// The name that a choice has in a recipe.
     fn name(choice: impl serde::Serialize) -> String {
@@ -242,7 +245,7 @@ mod tests {
     fn the_help_tells_the_defaults_of_the_recipes() {
         let cli = Cli::command();
         let train = cli.find_subcommand("train").unwrap();
-        let recipes = ["mlp", "small-cnn"].map(|name| Recipe::by_name(name).unwrap());
+        let recipes = NETWORKS.map(|name| Recipe::by_name(name).unwrap());
         let mut wrong = Vec::new();
         for recipe in &recipes {
             let twin = recipe.as_twin(None).learning_rate;

@@ -8,8 +8,8 @@ use signbit_model::{Geometry, Shape};
 use super::ZooError;
 use crate::network::{Network, NetworkBuilder, Var};
 use crate::ops::{
-    ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, MaxPool2d, MulMap,
-    Relu, Sign,
+    ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, GlobalAvgPool,
+    MaxPool2d, MulMap, Relu, Sign,
 };
 use crate::quantizer::Quantizer;
 use crate::recipe::{Recipe, ScaleFactor};
@@ -96,18 +96,30 @@ impl Blocks {
 
     /// Batch norm and sign; batch norm and ReLU in a twin.
     pub(super) fn activate(&mut self, name: &str, x: Var) -> Result<Activations, ZooError> {
+        if self.twin {
+            return self.real_activate(name, x);
+        }
         let b = &mut self.builder;
-        if !self.twin && !self.scale.map() {
+        if !self.scale.map() {
             let x = BatchNormSign::add(b, name, x, self.quantizer.clone())?;
             return Ok(Activations { x, real: None });
         }
         let y = BatchNorm::add(b, name, x)?;
-        if self.twin {
-            let x = Relu::add(b, &format!("{name}.relu"), y)?;
-            return Ok(Activations { x, real: None });
-        }
         let x = Sign::add(b, &format!("{name}.sign"), y, self.quantizer.clone())?;
         Ok(Activations { x, real: Some(y) })
+    }
+
+    /// Batch norm and ReLU: real numbers for a real layer.
+    pub(super) fn real_activate(&mut self, name: &str, x: Var) -> Result<Activations, ZooError> {
+        let y = BatchNorm::add(&mut self.builder, name, x)?;
+        let x = Relu::add(&mut self.builder, &format!("{name}.relu"), y)?;
+        Ok(Activations { x, real: None })
+    }
+
+    /// The mean of real activations over all positions.
+    pub(super) fn mean(&mut self, name: &str, x: Activations) -> Result<Activations, ZooError> {
+        let x = GlobalAvgPool::add(&mut self.builder, name, x.x)?;
+        Ok(Activations { x, real: None })
     }
 
     /// Flattens all of the activations.

@@ -1,8 +1,10 @@
 //! The networks that a recipe can name, one file each.
 
+mod binarynet;
 mod blocks;
 mod mlp;
 mod small_cnn;
+mod xnornet_small;
 
 use signbit_model::Shape;
 
@@ -45,6 +47,8 @@ pub fn build(recipe: &Recipe, input: Shape, classes: usize) -> Result<Network, Z
     Ok(match recipe.network {
         NetworkKind::Mlp => mlp::build(recipe, input, classes)?,
         NetworkKind::SmallCnn => small_cnn::build(recipe, input, classes)?,
+        NetworkKind::BinaryNet => binarynet::build(recipe, input, classes)?,
+        NetworkKind::XnorNetSmall => xnornet_small::build(recipe, input, classes)?,
     })
 }
 
@@ -55,17 +59,20 @@ pub fn parameters(recipe: &Recipe, input: Shape, classes: usize) -> u128 {
     match recipe.network {
         NetworkKind::Mlp => mlp::parameters(h.saturating_mul(w).saturating_mul(c), width, classes),
         NetworkKind::SmallCnn => small_cnn::parameters([h, w, c], width, classes),
+        NetworkKind::BinaryNet => binarynet::parameters([h, w, c], width, classes),
+        NetworkKind::XnorNetSmall => xnornet_small::parameters(c, width, classes),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::NETWORKS;
 
     #[test]
     fn the_count_is_that_of_the_built_network() {
-        for name in ["mlp", "small-cnn"] {
-            for (shape, classes) in [(Shape::new(8, 8, 1), 10), (Shape::new(11, 6, 3), 4)] {
+        for name in NETWORKS {
+            for (shape, classes) in [(Shape::new(8, 8, 1), 10), (Shape::new(19, 9, 3), 4)] {
                 let recipe = Recipe { width: 12, ..Recipe::by_name(name).unwrap() };
                 let built = build(&recipe, shape, classes).unwrap().params().values().len() as u128;
                 assert_eq!(parameters(&recipe, shape, classes), built, "{name} {shape:?}");
@@ -75,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_network_beyond_memory_is_refused_before_it_is_built() {
-        for name in ["mlp", "small-cnn"] {
+        for name in NETWORKS {
             let recipe = Recipe { width: 65_536, ..Recipe::by_name(name).unwrap() };
             let result = build(&recipe, Shape::new(28, 28, 1), 10);
             assert!(matches!(result, Err(ZooError::TooLarge { .. })), "{name}");
