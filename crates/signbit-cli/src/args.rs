@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use signbit::Isa;
 
 use crate::commands::{
-    bench::BenchArgs, bench_train::BenchTrainArgs, demo::DemoArgs, eval::EvalArgs, pack::PackArgs,
+    bench::BenchArgs, bench_train::BenchTrainArgs, data::DataArgs, demo::DemoArgs, eval::EvalArgs, pack::PackArgs,
     predict::PredictArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
@@ -38,6 +38,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Demo(DemoArgs),
+    Data(DataArgs),
     Train(TrainArgs),
     Pack(PackArgs),
     Verify(VerifyArgs),

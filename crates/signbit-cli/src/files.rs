@@ -1,6 +1,6 @@
 //! Models, runs and data from disk, with messages that name the file and what would be right.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use signbit::Model;
 use signbit::model::{FileError, ModelError};
@@ -47,6 +47,18 @@ pub(crate) fn packed(loaded: &Loaded) -> Result<signbit_model::Model, Failure> {
     ];
     model.notes = notes.map(|(key, note)| (key.to_owned(), note)).into();
     Ok(model)
+}
+
+/// The folders in which named data sets are looked for, one after the other: `$SIGNBIT_DATA` where it is set, else
+/// `data` and the user's own.
+pub(crate) fn data_roots() -> Vec<PathBuf> {
+    match std::env::var_os("SIGNBIT_DATA").filter(|folder| !folder.is_empty()) {
+        Some(folder) => vec![folder.into()],
+        None => {
+            let user = directories::ProjectDirs::from("", "", "signbit").map(|dirs| dirs.data_dir().to_owned());
+            std::iter::once("data".into()).chain(user).collect()
+        }
+    }
 }
 
 /// The path of a file that is to be written names a file. Checked before there is anything to write.

@@ -8,6 +8,7 @@
 mod args;
 mod commands;
 mod failure;
+mod fetch;
 mod files;
 mod npy;
 mod output;

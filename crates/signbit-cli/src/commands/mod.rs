@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod bench_train;
+pub(crate) mod data;
+mod data_sheet;
 pub(crate) mod demo;
 pub(crate) mod eval;
 pub(crate) mod pack;
@@ -19,6 +21,7 @@ use crate::failure::Failure;
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Verify(args) => verify::run(&args),
