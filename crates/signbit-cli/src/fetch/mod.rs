@@ -125,9 +125,19 @@ impl Job<'_> {
 
     /// Takes what is wanted from one source; what has come is wanted no more.
     fn from(&self, source: &Source, wanted: &mut Vec<DataFile>) -> Result<(), Trouble> {
-        if let Some(at) = wanted.iter().position(|file| file.name == CIFAR10_NAMES) {
-            self.folder.put_plain(wanted[at], CIFAR10_CLASSES.as_bytes(), "signbit")?;
-            wanted.remove(at);
+        let names = wanted.iter().position(|file| file.name == CIFAR10_NAMES).map(|at| wanted.remove(at));
+        let done = self.pictures_from(source, wanted);
+        let Some(names) = names else { return done };
+        if done.is_err() {
+            wanted.push(names);
+            return done;
+        }
+        self.folder.put_plain(names, CIFAR10_CLASSES.as_bytes(), "signbit")
+    }
+
+    fn pictures_from(&self, source: &Source, wanted: &mut Vec<DataFile>) -> Result<(), Trouble> {
+        if wanted.is_empty() {
+            return Ok(());
         }
         match source {
             Source::Archive(path) => {
@@ -137,7 +147,7 @@ impl Job<'_> {
                 return unpack::unpack(self.set, wanted, self.folder, &mut archive, &origin);
             }
             Source::Folder(path) if self.set.archive.is_some_and(|archive| path.join(archive).is_file()) => {
-                return self.from(&Source::Archive(path.join(self.set.archive.unwrap_or_default())), wanted);
+                return self.pictures_from(&Source::Archive(path.join(self.set.archive.unwrap_or_default())), wanted);
             }
             Source::ArchiveUrl(url) => return self.from_archive_url(url, wanted),
             Source::FolderUrl(url) if let Some(archive) = self.set.archive => {
