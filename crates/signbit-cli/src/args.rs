@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use signbit::Isa;
 
 use crate::commands::{
-    bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, demo::DemoArgs, doctor::DoctorArgs,
-    eval::EvalArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs, run::RunArgs,
-    summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, data::DataArgs, demo::DemoArgs,
+    doctor::DoctorArgs, eval::EvalArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs,
+    run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -50,6 +50,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Demo(DemoArgs),
+    Data(DataArgs),
     Train(TrainArgs),
     Pack(PackArgs),
     Verify(VerifyArgs),

@@ -9,6 +9,7 @@
 mod args;
 mod commands;
 mod failure;
+mod fetch;
 mod files;
 mod interrupt;
 mod machine;

@@ -3,6 +3,8 @@
 pub(crate) mod bench;
 pub(crate) mod bench_train;
 pub(crate) mod completions;
+pub(crate) mod data;
+mod data_sheet;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
@@ -25,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     output::be_quiet(cli.quiet);
     match cli.command {
         Command::Demo(args) => demo::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Verify(args) => verify::run(&args),
