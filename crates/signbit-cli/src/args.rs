@@ -7,8 +7,8 @@ use signbit::Isa;
 
 use crate::commands::{
     bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, data::DataArgs, demo::DemoArgs,
-    doctor::DoctorArgs, eval::EvalArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs,
-    run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    doctor::DoctorArgs, eval::EvalArgs, init::InitArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs,
+    report::ReportArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -51,6 +51,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(DemoArgs),
     Data(DataArgs),
+    Init(InitArgs),
     Train(TrainArgs),
     Pack(PackArgs),
     Verify(VerifyArgs),

@@ -10,7 +10,7 @@ use serde_json::json;
 use signbit::{Isa, Model};
 use signbit_model::file;
 use signbit_train::checkpoint::{self, EpochRecord, TWIN_FOLDER};
-use signbit_train::data::{DataSet, Pictures};
+use signbit_train::data::{DataOptions, DataSet, Pictures};
 use signbit_train::recipe::Recipe;
 
 use super::bench::BASELINE;
@@ -121,7 +121,8 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
 /// What the demo trains.
 fn recipe() -> Result<Recipe, Failure> {
     let base = Recipe::by_name("small-cnn")?;
-    Ok(Recipe { width: WIDTH, epochs: EPOCHS, batch: STEP, learning_rate: LEARNING_RATE, ..base })
+    let data = DataOptions { source: "digits".into(), ..base.data };
+    Ok(Recipe { width: WIDTH, epochs: EPOCHS, batch: STEP, learning_rate: LEARNING_RATE, data, ..base })
 }
 
 /// The folder is absent, empty, or that of an earlier demo: nothing else is overwritten.

@@ -1,12 +1,14 @@
 //! `signbit train`: a recipe and data become a run.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use signbit_train::checkpoint::{self, FILE_NAME, TWIN_FOLDER};
+use signbit_train::data::DataOptions;
 use signbit_train::optim::Decay;
-use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
+use signbit_train::recipe::{LossKind, NETWORKS, OptimizerKind, Recipe, ScaleFactor};
 
 use super::training::{Prepared, Start, Training};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
@@ -14,8 +16,12 @@ use crate::failure::Failure;
 use crate::files;
 use crate::interrupt;
 use crate::output::{counted, percent};
+use crate::report::{self, Known, PAGE, Way};
 
-/// Train a network; the run's folder keeps a checkpoint of every epoch and metrics.csv
+/// How long the report measures the speed.
+const REPORT_SECONDS: f64 = 0.3;
+
+/// Train a network; the run's folder keeps a checkpoint of every epoch, metrics.csv, TensorBoard events, report.html
 #[derive(Args, Debug)]
 #[command(
     allow_negative_numbers = true,
@@ -23,16 +29,22 @@ use crate::output::{counted, percent};
 EXAMPLE:
   signbit train mlp --data digits --out runs/digits
   signbit train small-cnn --data mnist --out runs/mnist --epochs 10 --twin
-  signbit train small-cnn --data mnist --out runs/mnist --resume
+  signbit train --out runs/mnist --resume
+  signbit train recipe.toml --data pictures --out runs/pictures --set augmentation.flip=true
 
+Ctrl-C finishes the step, saves and ends; --resume goes on from there, to the same weights.
 With --resume the choices of the run stand in place of the defaults, and only --epochs may be another."
 )]
 pub(crate) struct TrainArgs {
-    /// The network: mlp, small-cnn, binarynet or xnornet-small
-    recipe: String,
-    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file
+    /// A network (mlp, small-cnn, binarynet, xnornet-small) or a recipe's file.toml; may be left out with --resume
+    recipe: Option<String>,
+    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file [default: the
+    /// recipe's data.source]
     #[arg(long, value_name = "NAME|PATH")]
-    data: String,
+    data: Option<String>,
+    /// Any value of the recipe, as in width=32 or augmentation.flip=true; other options come after it
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Folder of the run
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
@@ -55,6 +67,9 @@ pub(crate) struct TrainArgs {
     /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign [default: ste_sign]
     #[arg(long, value_name = "NAME")]
     quantizer: Option<String>,
+    /// Another one for the weights [default: ste_sign, or --quantizer]
+    #[arg(long, value_name = "NAME")]
+    weight_quantizer: Option<String>,
     /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none], of xnornet-small
     /// [default: alpha_k]
     #[arg(long, value_name = "NAME", value_parser = named::<ScaleFactor>)]
@@ -86,6 +101,9 @@ pub(crate) struct TrainArgs {
     /// Highest learning rate of the twin [default: that of the binary network, at most 0.001]
     #[arg(long, value_name = "X", requires = "twin")]
     twin_learning_rate: Option<f32>,
+    /// Write no report.html at the end
+    #[arg(long)]
+    no_report: bool,
     /// Go on with the run in the folder
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -121,13 +139,15 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
-    let data = files::data(&args.data, &recipe.data, None)?;
+    let data = files::data(source(args, &recipe)?, &recipe.data, None)?;
     let start = match (args.resume, args.force) {
         (true, _) => Start::Resume,
         (_, true) => Start::Anew,
         _ => Start::New,
     };
-    let training = Training { data: &data, isa, threads, out, start, epochs_given: args.epochs.is_some() };
+    let names_epochs = |set: &String| set.split('=').next().is_some_and(|key| key.trim() == "epochs");
+    let epochs_given = args.epochs.is_some() || args.set.iter().any(names_epochs);
+    let training = Training { data: &data, isa, threads, out, start, epochs_given };
     // Both are looked at before either begins.
     let mut twin = match args.twin {
         true => Some(training.prepare(twin_recipe(args, &recipe)?, &args.out.join(TWIN_FOLDER))?),
@@ -149,23 +169,41 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         let accuracy = percent(twin.test_accuracy);
         out.text(format_args!("the same network in real numbers: {accuracy}, a gap of {gap:.2} percentage points"))?;
     }
+    if !args.no_report {
+        let page = args.out.join(PAGE);
+        report::write(&args.out, &page, &data, Way { isa, threads }, REPORT_SECONDS, Known::default())?;
+        out.text(format_args!("report: {}", page.display()))?;
+    }
     out.text(format_args!("next: signbit pack {} -o model.signbit", args.out.display()))
 }
 
-/// The recipe that the options make: of the run in the folder where it goes on, else of the name.
+/// The recipe that the options make: of the run in the folder where it goes on, else of the name or the file.
 fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
-    let named = Recipe::by_name(&args.recipe)?;
-    let base = match args.resume {
-        true => {
+    let named = args.recipe.as_deref().map(named_recipe).transpose()?;
+    let base = match (args.resume, named) {
+        (true, named) => {
             let stored = checkpoint::load(&args.out)?.header.recipe;
-            if stored.network != named.network {
-                let message = format!("the run trains another network than {}; name the same one", args.recipe);
-                return Err(Failure::path(&args.out, message));
+            match named {
+                Some(named) if named.network != stored.network => {
+                    let name = args.recipe.as_deref().unwrap_or_default();
+                    let message = format!("the run trains another network than {name}; name the same one");
+                    return Err(Failure::path(&args.out, message));
+                }
+                // Keys that a file does not have are no change.
+                Some(named) if is_file(args.recipe.as_deref().unwrap_or_default()) => {
+                    let source = stored.data.source.clone();
+                    Recipe { data: DataOptions { source, ..named.data }, ..named }
+                }
+                _ => stored,
             }
-            stored
         }
-        false => named,
+        (false, Some(named)) => named,
+        (false, None) => {
+            let networks = NETWORKS.join(", ");
+            return Err(Failure::input(format!("name what is to be trained: a recipe's file, or one of {networks}")));
+        }
     };
+    let base = args.set.iter().try_fold(base, |recipe, set| overridden(&recipe, set))?;
     let mut recipe = Recipe {
         epochs: args.epochs.unwrap_or(base.epochs),
         batch: args.batch.unwrap_or(base.batch),
@@ -173,15 +211,55 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
         learning_rate: args.learning_rate.unwrap_or(base.learning_rate),
         width: args.width.unwrap_or(base.width),
         quantizer: args.quantizer.clone().unwrap_or(base.quantizer),
+        weight_quantizer: args.quantizer.clone().unwrap_or(base.weight_quantizer),
         warmup_epochs: args.warmup_epochs.unwrap_or(base.warmup_epochs),
         scale: args.scale.unwrap_or(base.scale),
         loss: args.loss.unwrap_or(base.loss),
         ..base
     };
+    if let Some(quantizer) = &args.weight_quantizer {
+        recipe.weight_quantizer.clone_from(quantizer);
+    }
     recipe.optimizer = optimizer(args, recipe.optimizer)?;
     recipe.decay = decay(args, recipe.decay)?;
+    if !args.resume {
+        if let Some(data) = &args.data {
+            recipe.data.source.clone_from(data);
+        }
+    }
     recipe.validate()?;
     Ok(recipe)
+}
+
+/// A recipe by the name of its network or the path of its file.
+fn named_recipe(name: &str) -> Result<Recipe, Failure> {
+    if !is_file(name) {
+        return Recipe::by_name(name).map_err(|error| Failure::input(format!("{error}, or give a recipe's file.toml")));
+    }
+    let path = Path::new(name);
+    let text = fs::read_to_string(path).map_err(|e| Failure::path(path, format!("cannot read the recipe: {e}")))?;
+    Recipe::from_toml(&text).map_err(|error| Failure::path(path, error))
+}
+
+fn is_file(name: &str) -> bool {
+    name.ends_with(".toml") || name.contains('/')
+}
+
+/// The recipe with what `--set KEY=VALUE` says.
+fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
+    let told = |reason: String| Failure::input(format!("--set {set}: {reason}"));
+    let (key, value) = set.split_once('=').ok_or_else(|| told("write KEY=VALUE, as in width=32".to_owned()))?;
+    if key.trim() == "network" {
+        return Err(told("the network is that of the recipe; name another recipe instead".to_owned()));
+    }
+    recipe.with(key.trim(), value.trim()).map_err(|error| told(error.to_string()))
+}
+
+/// The data that is named, else that of the recipe.
+fn source<'a>(args: &'a TrainArgs, recipe: &'a Recipe) -> Result<&'a str, Failure> {
+    let missing = "there is no data: give --data NAME|PATH, or data.source in the recipe";
+    let source = args.data.as_deref().unwrap_or(&recipe.data.source);
+    if source.is_empty() { Err(Failure::input(missing)) } else { Ok(source) }
 }
 
 /// The recipe of the twin. Where a twin goes on, it does so with its own learning rate.

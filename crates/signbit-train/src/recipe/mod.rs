@@ -1,8 +1,11 @@
 //! What is trained, and how: every choice of a run in one place. A run keeps its recipe, so that it can be
 //! packed, checked and repeated.
 
+mod file;
+
 use std::sync::Arc;
 
+pub use file::keys;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataOptions};
@@ -145,6 +148,30 @@ pub enum RecipeError {
     /// No quantizer of this name.
     #[error("there is no quantizer {0:?}; the quantizers are {names}", names = quantizer::NAMES.join(", "))]
     Quantizer(String),
+    /// No such key in a recipe.
+    #[error("there is no key {key:?}; did you mean {nearest}?")]
+    Key {
+        /// What was given.
+        key: String,
+        /// The most similar one.
+        nearest: String,
+    },
+    /// A value of another kind.
+    #[error("{key}: {reason}")]
+    Value {
+        /// Of which key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something in a recipe's file.
+    #[error("{}{reason}", line.map_or(String::new(), |line| format!("line {line}: ")))]
+    File {
+        /// Counted from 1, where it is known.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
     /// A number outside of its range.
     #[error("{what} is {value}; it must be {range}")]
     Range {
@@ -155,6 +182,13 @@ pub enum RecipeError {
         /// What is allowed.
         range: &'static str,
     },
+}
+
+impl RecipeError {
+    /// The error with the line of the file on which it is.
+    fn at(self, line: Option<usize>) -> Self {
+        Self::File { line, reason: self.to_string() }
+    }
 }
 
 impl Recipe {
@@ -234,6 +268,19 @@ impl Recipe {
         within("warm-up", warmup, warmup >= 0.0 && warmup <= f64::from(self.epochs), "from 0 to the epochs")?;
         within("epochs", self.epochs.into(), (1..=100_000).contains(&self.epochs), "from 1 to 100000")?;
         within("batch", self.batch as f64, (2..=65_536).contains(&self.batch), "from 2 to 65536")?;
+        let (Augmentation { shift, brightness, .. }, data) = (self.augmentation, &self.data);
+        let (shift, brightness, [h, w]) = (f64::from(shift), f64::from(brightness), data.size);
+        // TOML's integers are those of i64.
+        let most = i64::MAX as u64;
+        within("seed", self.seed as f64, self.seed <= most, "at most 9223372036854775807")?;
+        within("seed of the split", data.split_seed as f64, data.split_seed <= most, "at most 9223372036854775807")?;
+        within("shift", shift, shift <= 1024.0, "at most 1024")?;
+        within("brightness", brightness, (0.0..=1.0).contains(&brightness), "from 0 to 1")?;
+        within("height of the pictures", h as f64, (1..=4096).contains(&h), "from 1 to 4096")?;
+        within("width of the pictures", w as f64, (1..=4096).contains(&w), "from 1 to 4096")?;
+        within("channels", data.channels as f64, matches!(data.channels, 0 | 1 | 3), "0, 1 or 3")?;
+        let share = f64::from(data.test_share);
+        within("test share", share, share > 0.0 && share < 1.0, "above 0 and below 1")?;
         if let OptimizerKind::Sgd { momentum } = self.optimizer {
             within("momentum", momentum.into(), (0.0..1.0).contains(&momentum), "from 0 to below 1")?;
         }
