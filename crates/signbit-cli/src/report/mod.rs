@@ -137,7 +137,7 @@ pub(crate) fn write(
         run,
         data,
         header,
-        latents: latent.map(|info| info.name.clone()).collect(),
+        latents: latent.map(|info| info.name.trim_end_matches(".latent").to_owned()).collect(),
         saved,
         size: SizeTable::of(model.data())?,
         model: model.data(),

@@ -62,16 +62,22 @@ pub(super) fn lines(title: &str, y_name: &str, scale: Scale, lines: &[Line]) -> 
     let last = fold(f64::max, 1.0, |p| p.0);
     // One epoch alone stands in the middle.
     let x = if last > 1.0 { 1.0..last } else { 0.5..1.5 };
-    let (low, high) = (fold(f64::min, f64::INFINITY, |p| p.1), fold(f64::max, f64::NEG_INFINITY, |p| p.1));
+    // An axis without length would be divided without end.
+    let (low, high) = match all().next() {
+        Some(_) => (fold(f64::min, f64::INFINITY, |p| p.1), fold(f64::max, f64::NEG_INFINITY, |p| p.1)),
+        None => (0.0, 1.0),
+    };
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     match scale {
         Scale::Logarithm => {
             let smallest = all().map(|p| p.1).filter(|&y| y > 0.0).fold(0.1, f64::min);
-            let floor = 10_f64.powf(smallest.log10().floor());
-            let raised = |line: &Line| line.points.iter().map(|&(x, y)| (x, y.max(floor))).collect();
+            let floor = 10_f64.powf(smallest.log10().floor()).max(1e-9);
+            // NaN stays what it is: no point.
+            let above = |y: f64| if y < floor { floor } else { y };
+            let raised = |line: &Line| line.points.iter().map(|&(x, y)| (x, above(y))).collect();
             let lines: Vec<Line> = lines.iter().map(|line| Line { paint: line.paint, points: raised(line) }).collect();
-            draw(&area, x, (floor..high.clamp(0.1, 1.0)).log_scale(), y_name, &percent, &lines)?;
+            draw(&area, x, (floor..high.max(10.0 * floor)).log_scale(), y_name, &percent, &lines)?;
         }
         Scale::Shares => {
             let room = (0.05 * (high - low)).max(0.005);
@@ -79,7 +85,7 @@ pub(super) fn lines(title: &str, y_name: &str, scale: Scale, lines: &[Line]) -> 
             draw(&area, x, y, y_name, &percent, lines)?;
         }
         Scale::Numbers => {
-            let room = (0.05 * (high - low)).max(1e-6);
+            let room = (0.05 * (high - low)).max(0.01 * high).max(1e-6);
             draw(&area, x, (low - room).max(0.0)..high + room, y_name, &number, lines)?;
         }
     }
@@ -176,10 +182,10 @@ where
         .draw()?;
     for Line { paint, points } in lines {
         let style = paint.color().stroke_width(2);
-        chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
+        chart.draw_series(LineSeries::new(points.iter().copied().filter(|p| p.1.is_finite()), style))?;
         if points.len() < 15 {
             let dot = |&point: &(f64, f64)| Circle::new(point, 3, paint.color().filled());
-            chart.draw_series(points.iter().map(dot))?;
+            chart.draw_series(points.iter().filter(|p| p.1.is_finite()).map(dot))?;
         }
     }
     Ok(())
@@ -224,7 +230,14 @@ mod tests {
 
     #[test]
     fn whatever_the_numbers_there_is_a_plot() {
-        for points in [vec![(1.0, 0.0)], vec![(1.0, 1.0), (2.0, 1.0)], vec![(1.0, f64::NAN)], vec![]] {
+        for points in [
+            vec![(1.0, 0.0)],
+            vec![(1.0, 1.0), (2.0, 1.0)],
+            vec![(1.0, f64::NAN)],
+            vec![(1.0, 0.1), (2.0, 0.1)],
+            vec![(1.0, 1e20)],
+            vec![],
+        ] {
             for scale in [Scale::Numbers, Scale::Shares, Scale::Logarithm] {
                 let svg = lines("t", "y", scale, &[line(&points)]).unwrap();
                 assert!(svg.contains("</svg>"), "{points:?} {scale:?}");
