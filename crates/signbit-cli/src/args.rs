@@ -27,7 +27,7 @@ EXAMPLE:
 
 ENVIRONMENT:
   SIGNBIT_ISA   instruction set: reference, portable, avx2 (default: the best of this CPU)
-  SIGNBIT_DATA  folder of the named data sets (default: data)"
+  SIGNBIT_DATA  folder of the named data sets (default: data, then the folder of the user's data)"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use signbit_train::checkpoint::{self, FILE_NAME, TWIN_FOLDER};
-use signbit_train::data::DataSet;
 use signbit_train::optim::Decay;
 use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
 
 use super::training::{Prepared, Start, Training};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
 use crate::failure::Failure;
+use crate::files;
 use crate::output::{counted, percent};
 
 /// Train a network; the run's folder keeps a checkpoint of every epoch and metrics.csv
