@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{Folder, text};
 
 const CHECKPOINT: &str = "checkpoint.safetensors";
-const TRAIN: &str = "train mlp --data digits --width 96 --epochs 30 --threads 1 --out";
+const TRAIN: &str = "train mlp --data digits --width 96 --epochs 30 --threads 1 --no-report --out";
 
 fn spawn(folder: &Folder, words: &str) -> Child {
     folder.command(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

@@ -7,17 +7,21 @@ use image::{DynamicImage, Rgb, RgbImage};
 use signbit_model::{Resize, ResizeFilter, file, picture};
 use signbit_train::data::{DataOptions, DataSet};
 
-/// Pictures of two classes and each kind and proportion: a `sun` is bright in its middle and red, the `night` dark.
+/// Noisy pictures of two classes, of every kind and proportion: a `sun` is bright above and dark below, a `night` the
+/// other way round.
 fn photos(folder: &Folder) {
     for class in ["sun", "night"] {
         std::fs::create_dir_all(folder.path("photos").join(class)).unwrap();
     }
     for i in 0..40 {
-        let ending = ["png", "jpg", "bmp", "webp", "JPEG"][i % 5];
-        let (width, height) = (20 + 3 * i as u32, 90 - i as u32);
-        for (class, colour) in [("sun", [250, 180, 40]), ("night", [10, 20, 90])] {
-            let noise = |x: u32, y: u32| (x * 7 + y * 13 + i as u32 * 5) as u8 % 8;
-            let pixel = |x, y| Rgb(colour.map(|value: u8| value.saturating_add(noise(x, y))));
+        let ending = ["png", "jpg", "bmp", "webp", "JPEG"][i as usize % 5];
+        let (width, height) = (20 + 3 * i, 90 - i);
+        for class in ["sun", "night"] {
+            let pixel = |x, y| {
+                let noise = ((x * 7 + y * 13 + i * 5) % 64) as i32 - 32;
+                let lit = (2 * y < height) == (class == "sun");
+                Rgb([220, 150, 90].map(|v| (if lit { v } else { 255 - v } + noise).clamp(0, 255) as u8))
+            };
             let image = DynamicImage::from(RgbImage::from_fn(width, height, pixel));
             image.save(folder.path(&format!("photos/{class}/{i}.{ending}"))).unwrap();
         }
@@ -30,7 +34,7 @@ fn photos(folder: &Folder) {
 fn from_a_folder_of_photos_to_predictions() {
     let folder = Folder::new();
     photos(&folder);
-    folder.run("train mlp --data photos --out r --width 16 --epochs 2 --batch 8");
+    folder.run("train mlp --data photos --out r --width 16 --epochs 8 --batch 16");
     folder.run("pack r -o m.signbit");
     let model = file::load(folder.path("m.signbit")).unwrap();
     assert_eq!(model.classes, ["night", "sun"]);

@@ -2,7 +2,7 @@
 //!
 //! | file | what it reads or does |
 //! |---|---|
-//! | `digits`, `idx`, `cifar`, `npz`, `folder` | one kind of data each: inside the crate, MNIST's, CIFAR-10's, NumPy's, pictures in folders |
+//! | `digits`, `idx`, `cifar`, `npz`, `folder` | one kind of data each: built in, MNIST's, CIFAR-10's, NumPy's, pictures |
 //! | [`npy`] | one array of NumPy, for `npz` and for a network's input |
 //! | `open` | which of them a name or path is |
 //! | `split` | the test part, where none is named |

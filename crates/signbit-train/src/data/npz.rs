@@ -175,6 +175,8 @@ mod tests {
 
     use super::*;
 
+    type Arrays = Vec<(&'static str, Vec<u8>)>;
+
     fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}\n");
         [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
@@ -243,7 +245,7 @@ mod tests {
         let x = |numbers: &[f32]| ("x", npy("<f4", "4, 1, 1", &f32s(numbers)));
         let y = |labels: &[u8]| ("y", npy("|i1", &format!("{},", labels.len()), labels));
         let (good_x, good_y) = (x(&[0.0; 4]), y(&[0, 1, 0, 1]));
-        let cases: Vec<(Vec<(&str, Vec<u8>)>, &str)> = vec![
+        let cases: Vec<(Arrays, &str)> = vec![
             (vec![], "it holds nothing"),
             (vec![("weights", vec![])], "it holds \"weights.npy\""),
             (vec![good_x.clone()], "it holds \"x.npy\""),
