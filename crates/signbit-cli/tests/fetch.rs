@@ -252,7 +252,7 @@ fn a_real_set_comes_from_servers_of_each_manner() {
 fn info_counts_the_classes_and_draws_the_sheet() {
     let folder = Folder::new();
     let said = success(&folder, "data info digits --sheet s.png");
-    for part in ["class", "share", "8 x 8 x 1", "balance:", "s.png"] {
+    for part in ["class", "share", "8x8x1", "balance:", "s.png"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let sheet = image::open(folder.path("s.png")).unwrap();
