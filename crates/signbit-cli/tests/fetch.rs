@@ -24,11 +24,14 @@ enum Manner {
     StopsOnce,
 }
 
+/// A request: its path and its Range.
+type Asked = (String, Option<String>);
+
 /// A server of files, given by a function, on this machine.
 struct Server {
     url: String,
-    /// Each request: its path and its Range.
-    asked: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    /// All requests so far.
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
@@ -46,7 +49,7 @@ impl Server {
         Self { url, asked }
     }
 
-    fn asked(&self) -> Vec<(String, Option<String>)> {
+    fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -55,7 +58,7 @@ fn answer(
     mut stream: TcpStream,
     manner: Manner,
     file: &impl Fn(&str) -> Option<Vec<u8>>,
-    log: &Mutex<Vec<(String, Option<String>)>>,
+    log: &Mutex<Vec<Asked>>,
     served: &AtomicUsize,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
@@ -252,7 +255,7 @@ fn a_real_set_comes_from_servers_of_each_manner() {
 fn info_counts_the_classes_and_draws_the_sheet() {
     let folder = Folder::new();
     let said = success(&folder, "data info digits --sheet s.png");
-    for part in ["class", "share", "8 x 8 x 1", "balance:", "s.png"] {
+    for part in ["class", "share", "8x8x1", "balance:", "s.png"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let sheet = image::open(folder.path("s.png")).unwrap();

@@ -88,7 +88,7 @@ pub(crate) fn fetch(request: &Request<'_>) -> Result<Fetched, Failure> {
     }
     let folder = Folder::create(path.clone())?;
     let job = Job { set, folder: &folder, client: Client::new(SILENCE), force: request.force };
-    let done = job.from_any(&sources, &wanted, request.from.is_none());
+    let done = job.try_each(&sources, &wanted, request.from.is_none());
     if done.is_err() {
         folder.tidy();
     }
@@ -104,10 +104,10 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Tries one source after the other; gives the one that had what was left.
-    fn from_any(&self, sources: &[Source], wanted: &[DataFile], homes: bool) -> Result<String, Failure> {
+    fn try_each(&self, sources: &[Source], wanted: &[DataFile], homes: bool) -> Result<String, Failure> {
         let mut wanted = wanted.to_vec();
         for source in sources {
-            let line = match self.from(source, &mut wanted) {
+            let line = match self.take(source, &mut wanted) {
                 Ok(()) => return Ok(source.to_string()),
                 Err(Trouble::Here(failure)) => return Err(failure),
                 Err(Trouble::Absent(line) | Trouble::Source(line) | Trouble::Wrong(line)) => line,
@@ -124,9 +124,9 @@ impl Job<'_> {
     }
 
     /// Takes what is wanted from one source; what has come is wanted no more.
-    fn from(&self, source: &Source, wanted: &mut Vec<DataFile>) -> Result<(), Trouble> {
+    fn take(&self, source: &Source, wanted: &mut Vec<DataFile>) -> Result<(), Trouble> {
         let names = wanted.iter().position(|file| file.name == CIFAR10_NAMES).map(|at| wanted.remove(at));
-        let done = self.pictures_from(source, wanted);
+        let done = self.take_pictures(source, wanted);
         let Some(names) = names else { return done };
         if done.is_err() {
             wanted.push(names);
@@ -135,7 +135,7 @@ impl Job<'_> {
         self.folder.put_plain(names, CIFAR10_CLASSES.as_bytes(), "signbit")
     }
 
-    fn pictures_from(&self, source: &Source, wanted: &mut Vec<DataFile>) -> Result<(), Trouble> {
+    fn take_pictures(&self, source: &Source, wanted: &mut Vec<DataFile>) -> Result<(), Trouble> {
         if wanted.is_empty() {
             return Ok(());
         }
@@ -147,11 +147,11 @@ impl Job<'_> {
                 return unpack::unpack(self.set, wanted, self.folder, &mut archive, &origin);
             }
             Source::Folder(path) if self.set.archive.is_some_and(|archive| path.join(archive).is_file()) => {
-                return self.pictures_from(&Source::Archive(path.join(self.set.archive.unwrap_or_default())), wanted);
+                return self.take_pictures(&Source::Archive(path.join(self.set.archive.unwrap_or_default())), wanted);
             }
-            Source::ArchiveUrl(url) => return self.from_archive_url(url, wanted),
+            Source::ArchiveUrl(url) => return self.take_archive_url(url, wanted),
             Source::FolderUrl(url) if let Some(archive) = self.set.archive => {
-                match self.from_archive_url(&format!("{url}{archive}"), wanted) {
+                match self.take_archive_url(&format!("{url}{archive}"), wanted) {
                     Err(Trouble::Absent(_)) => {}
                     done => return done,
                 }
@@ -160,8 +160,8 @@ impl Job<'_> {
         }
         while let Some(&file) = wanted.first() {
             match source {
-                Source::FolderUrl(url) => self.from_folder_url(url, file)?,
-                Source::Folder(path) => self.from_folder(path, file)?,
+                Source::FolderUrl(url) => self.take_from_folder_url(url, file)?,
+                Source::Folder(path) => self.take_from_folder(path, file)?,
                 _ => {}
             }
             wanted.remove(0);
@@ -169,7 +169,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn from_folder(&self, path: &Path, file: DataFile) -> Result<(), Trouble> {
+    fn take_from_folder(&self, path: &Path, file: DataFile) -> Result<(), Trouble> {
         let origin = path.display().to_string();
         for name in [file.name.to_owned(), format!("{}.gz", file.name)] {
             match File::open(path.join(&name)) {
@@ -181,7 +181,7 @@ impl Job<'_> {
         Err(Trouble::Absent(format!("{origin}: there is neither {0} nor {0}.gz in this folder", file.name)))
     }
 
-    fn from_folder_url(&self, url: &str, file: DataFile) -> Result<(), Trouble> {
+    fn take_from_folder_url(&self, url: &str, file: DataFile) -> Result<(), Trouble> {
         // A gzip stream is hardly ever longer than what is in it.
         let limit = file.bytes + file.bytes / 100 + 1024;
         let put = |part: &mut Part, origin: &str| {
@@ -194,7 +194,7 @@ impl Job<'_> {
         }
     }
 
-    fn from_archive_url(&self, url: &str, wanted: &[DataFile]) -> Result<(), Trouble> {
+    fn take_archive_url(&self, url: &str, wanted: &[DataFile]) -> Result<(), Trouble> {
         self.downloaded(url, 2 * self.set.bytes(), |part, origin| {
             unpack::unpack(self.set, wanted, self.folder, &mut part.file, origin)
         })

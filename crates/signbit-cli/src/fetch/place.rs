@@ -77,7 +77,8 @@ impl Folder {
         let path = self.path.join(file.name);
         let failed = |e: io::Error| Trouble::Here(Failure::path(&path, format!("cannot write this file: {e}")));
         let wrong = |reason: String| Trouble::Wrong(format!("{origin}: {} {reason}", file.name));
-        let temporary = self.temporary(file.name).map_err(failed)?;
+        // Without the temporary's name, of which the user need not know.
+        let temporary = self.temporary(file.name).map_err(|error| failed(error.kind().into()))?;
         let mut sum = Sum::new(temporary.as_file());
         // One byte more than there should be, so that a longer file is noticed and no bomb goes off.
         let mut source = source.take(file.bytes + 1);
