@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Style};
 
+use crate::interrupt;
 use crate::output::visible;
 
 /// The name in front of an error, on a terminal.
@@ -60,7 +61,7 @@ impl Failure {
             }
             Self::Stopped(message) => {
                 let _ = writeln!(io::stderr(), "signbit: {}", visible(message));
-                ExitCode::from(130)
+                ExitCode::from(interrupt::CODE)
             }
             Self::Differs => ExitCode::from(1),
             Self::Closed => ExitCode::from(141),

@@ -21,7 +21,7 @@ impl Progress {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::new(total as u64);
-        let template = format!("{{prefix}}[{{bar:20}}] {{pos}}/{{len}} {what}, ETA {{eta}}{{wide_msg}}");
+        let template = format!("{{prefix}}[{{bar:12}}] {{pos}}/{{len}} {what}, ETA {{eta}}{{wide_msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -31,6 +31,12 @@ impl Progress {
     /// What stands in front of the bar.
     pub(crate) fn prefix(&self, prefix: &str) {
         self.bar.set_prefix(format!("{prefix} "));
+    }
+
+    /// So many were done before: they do not count as speed.
+    pub(crate) fn begin_at(&self, done: u64) {
+        self.bar.set_position(done);
+        self.bar.reset_eta();
     }
 
     /// So many are done.

@@ -84,3 +84,22 @@ fn two_trainings_do_not_write_into_one_folder() {
     first.kill().unwrap();
     first.wait().unwrap();
 }
+
+/// A limit on the size of files does to a write what a full disk does: it fails in the middle.
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
+    let folder = Folder::new();
+    folder.run(&format!("{} r", TRAIN.replace("--epochs 30", "--epochs 2")));
+    let before = folder.read(&format!("r/{CHECKPOINT}"));
+    let script = format!("trap '' XFSZ; ulimit -f 100; exec \"$0\" {TRAIN} r --resume");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_signbit")]).current_dir(folder.path(""));
+    let output = command.output().unwrap();
+    let (_, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains(CHECKPOINT) && stderr.contains("the checkpoint before it is whole"), "{stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    assert!(folder.read(&format!("r/{CHECKPOINT}")) == before);
+    folder.run(&format!("{TRAIN} r --resume"));
+    assert_eq!(lines(&folder, "r"), 31);
+}

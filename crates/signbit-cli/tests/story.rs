@@ -20,9 +20,10 @@ fn from_training_to_predictions() {
     let folder = Folder::new();
     let said = folder.run("train mlp --data digits --out r --width 64 --epochs 2 --threads 2");
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (5, "binary: learning rate 0.003"), "{said}");
+    assert_eq!((lines.len(), lines[0]), (6, "binary: learning rate 0.003"), "{said}");
     assert!(lines[1].starts_with("binary epoch 1/2") && lines[2].starts_with("binary epoch 2/2"), "{said}");
-    assert!(lines[4].contains("signbit pack r -o"), "{said}");
+    assert!(lines[4] == "report: r/report.html" && lines[5].contains("signbit pack r -o"), "{said}");
+    assert!(folder.read("r/report.html").starts_with(b"<!DOCTYPE html>"));
 
     let packed = folder.json("pack r -o m.signbit");
     assert_eq!(packed["bytes"], folder.read("m.signbit").len());

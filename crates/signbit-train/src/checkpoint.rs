@@ -253,7 +253,11 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     }
     if let Some(underway) = &mut header.underway {
         let signs = tensors.tensor(SIGNS).map_err(|_| format(format!("the tensor {SIGNS} is missing")))?;
-        if signs.data().len() != latents::sign_bytes(params) {
+        let epochs = header.history.len();
+        if underway.steps == 0 || underway.steps as u64 > header.steps || epochs >= header.recipe.epochs as usize {
+            return Err(format("the epoch that was stopped does not fit the steps done".into()));
+        }
+        if signs.dtype() != Dtype::U8 || signs.data().len() != latents::sign_bytes(params) {
             return Err(format(format!("the tensor {SIGNS} does not fit the latent weights")));
         }
         underway.signs = signs.data().to_vec();

@@ -44,14 +44,10 @@ pub enum TrainError {
         /// The recipe's highest.
         learning_rate: f32,
     },
-    /// A checkpoint was written in the middle of an epoch of other data.
-    #[error(
-        "the run stopped after step {before} of an epoch, but an epoch of this data has {steps}; it was begun on other data"
-    )]
-    Underway {
-        /// The checkpoint's.
-        before: usize,
-        /// The data's.
+    /// The data has another number of pictures than when the run was begun.
+    #[error("the data has changed since the run was begun: its epochs had another number of steps than {steps}")]
+    Changed {
+        /// Steps of an epoch on this data.
         steps: usize,
     },
     /// The threads cannot be started.
@@ -116,12 +112,18 @@ impl<'d> Trainer<'d> {
     /// A training that goes on where a checkpoint was written.
     ///
     /// # Errors
-    /// Where a batch is larger than the data.
+    /// Where a batch is larger than the data, or an epoch of the data has not as many steps as those that are done.
     pub fn from_loaded(loaded: Loaded, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
         let Loaded { header, network, optimizer } = loaded;
         let (batch, pictures) = (header.recipe.batch, data.train.len());
         if batch > pictures {
             return Err(TrainError::Batch { batch, pictures });
+        }
+        let steps = pictures / batch;
+        let underway = header.underway.as_ref().map_or(0, |underway| underway.steps);
+        let done = header.history.len() as u64 * steps as u64 + underway as u64;
+        if underway >= steps || done != optimizer.state().0 {
+            return Err(TrainError::Changed { steps });
         }
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
         Ok(Self { header, network, optimizer, data, pool, stop: Arc::default() })
@@ -142,7 +144,7 @@ impl<'d> Trainer<'d> {
     /// says how far it is, and a checkpoint goes on there to the same weights.
     ///
     /// # Errors
-    /// Where the loss or a weight is no longer finite, or the header is that of an epoch of other data.
+    /// Where a loss or a weight is no longer finite.
     pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<bool, TrainError> {
         let recipe = self.header.recipe.clone();
         let done = self.header.history.len() as u32;
@@ -160,9 +162,6 @@ impl<'d> Trainer<'d> {
         let signs = latents::signs(self.network.params());
         let Underway { steps: before, mut loss, mut right, signs } =
             self.header.underway.take().unwrap_or(Underway { signs, ..Underway::default() });
-        if before >= steps {
-            return Err(TrainError::Underway { before, steps });
-        }
         let mut rate = 0.0;
         for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
@@ -186,6 +185,9 @@ impl<'d> Trainer<'d> {
         }
         let trained = (steps * recipe.batch) as f64;
         let (test_loss, test_accuracy) = self.evaluate(&self.data.test)?;
+        if !test_loss.is_finite() {
+            return Err(diverged);
+        }
         let record = EpochRecord {
             epoch,
             loss: loss / trained,

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut bits = training.prepare(recipe, &run)?;
     bits.begin()?;
     twin.begin()?;
-    let stop = interrupt::flag()?;
+    let stop = interrupt::raised()?;
     let (train, test) = (grouped(data.train.len() as u64), grouped(data.test.len() as u64));
     out.text(format_args!("digits: {train} pictures of 8x8 to train on, {test} to test; the network: small-cnn"))?;
     let (bits, twin) = (bits.train(&stop)?, twin.train(&stop)?);

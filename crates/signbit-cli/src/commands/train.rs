@@ -156,7 +156,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let mut binary = training.prepare(recipe, &args.out)?;
     binary.begin()?;
     twin.as_mut().map_or(Ok(()), Prepared::begin)?;
-    let stop = interrupt::flag()?;
+    let stop = interrupt::raised()?;
     let done = binary.train(&stop)?;
     let twin = twin.map(|twin| twin.train(&stop)).transpose()?;
     out.text(format_args!(

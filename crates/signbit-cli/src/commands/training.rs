@@ -72,6 +72,8 @@ impl<'d> Training<'d> {
     pub(crate) fn prepare(&self, recipe: Recipe, run: &Path) -> Result<Prepared<'d>, Failure> {
         let label = if recipe.twin { "twin" } else { "binary" };
         let there = run.join(FILE_NAME).exists();
+        // Before it is read: a training that is just ending must not be overwritten by what it was earlier.
+        let lock = if there { Some(lock(run)?) } else { None };
         if there && self.start == Start::New {
             return Err(Failure::path(run, "there is a run already; --resume goes on with it, --force starts anew"));
         }
@@ -91,7 +93,7 @@ impl<'d> Training<'d> {
             label,
             seconds,
             events: None,
-            lock: None,
+            lock,
         })
     }
 
@@ -122,11 +124,20 @@ impl Prepared<'_> {
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         let run = &self.run;
         fs::create_dir_all(run).map_err(|e| Failure::path(run, format!("cannot make the run's folder: {e}")))?;
-        self.lock = Some(lock(run)?);
+        if self.lock.is_none() {
+            self.lock = Some(lock(run)?);
+            if self.start != Start::Anew && run.join(FILE_NAME).exists() {
+                return Err(Failure::path(run, "another training has begun in this folder; give another --out"));
+            }
+        }
         if self.start == Start::Anew {
             forget(run)?;
         }
         remove_leftovers(run);
+        if self.trainer.optimizer.state().0 == 0 {
+            // So that a training that is killed in its first epoch can go on too.
+            checkpoint::save(run, &self.trainer.header, &self.trainer.network, &*self.trainer.optimizer)?;
+        }
         write_metrics(run, &self.trainer.header.history, &self.seconds)?;
         let recipe = run.join(RECIPE);
         signbit_model::file::replace(&recipe, self.trainer.header.recipe.to_toml().as_bytes())
@@ -148,9 +159,14 @@ impl Prepared<'_> {
         let (epochs, batch) = (self.trainer.header.recipe.epochs, self.trainer.header.recipe.batch);
         let progress = Progress::new(epochs as usize, "steps");
         progress.prefix(self.label);
-        self.tell_start()?;
+        progress.begin_at(self.trainer.optimizer.state().0);
+        progress.aside(|| self.tell_start())?;
         self.trainer.stop_on(stop.clone());
         while !self.trainer.finished() {
+            if stop.load(Ordering::Relaxed) {
+                progress.end();
+                return Err(Failure::Stopped(self.stopped()));
+            }
             let test = self.trainer.header.history.last().map(|record| record.test_accuracy);
             let ended = self.trainer.epoch(&mut |event| {
                 if let Event::Epoch { seconds, .. } = event {
@@ -159,17 +175,15 @@ impl Prepared<'_> {
                 progress.step(&event, epochs, batch, test);
             })?;
             let header = &self.trainer.header;
-            checkpoint::save(&self.run, header, &self.trainer.network, &*self.trainer.optimizer)?;
+            checkpoint::save(&self.run, header, &self.trainer.network, &*self.trainer.optimizer).map_err(|e| {
+                Failure::input(format!("{e}; the checkpoint before it is whole, --resume goes on from there"))
+            })?;
             if ended {
                 write_metrics(&self.run, &header.history, &self.seconds)?;
                 if let (Some(events), Some(record)) = (&mut self.events, header.history.last()) {
                     events.add(record).map_err(|e| Failure::path(events.path(), e))?;
                 }
                 progress.aside(|| self.tell())?;
-            }
-            if stop.load(Ordering::Relaxed) && !self.trainer.finished() {
-                progress.end();
-                return Err(Failure::Stopped(self.stopped()));
             }
         }
         progress.end();
