@@ -222,10 +222,8 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
     }
     recipe.optimizer = optimizer(args, recipe.optimizer)?;
     recipe.decay = decay(args, recipe.decay)?;
-    if !args.resume {
-        if let Some(data) = &args.data {
-            recipe.data.source.clone_from(data);
-        }
+    if let (Some(data), false) = (&args.data, args.resume) {
+        recipe.data.source.clone_from(data);
     }
     recipe.validate()?;
     Ok(recipe)
