@@ -13,6 +13,9 @@ use crate::failure::Failure;
 /// The most pictures that a command takes through a network at once.
 pub(crate) const BATCH: usize = 100;
 
+/// A run's recipe with every value, to train the same again; and the recipe that `init` writes.
+pub(crate) const RECIPE: &str = "recipe.toml";
+
 /// Reads a model.
 pub(crate) fn model(path: &Path) -> Result<Model, Failure> {
     if path.is_dir() {

@@ -17,7 +17,7 @@ use signbit_model::{Preprocessing, Shape};
 use crate::latents;
 use crate::network::Network;
 use crate::optim::Optimizer;
-use crate::params::ParamInfo;
+use crate::params::{ParamInfo, Params};
 use crate::recipe::Recipe;
 use crate::zoo::{self, ZooError};
 
@@ -50,7 +50,7 @@ pub struct EpochRecord {
     pub test_loss: f64,
     /// Learning rate of the last step.
     pub learning_rate: f32,
-    /// For each latent tensor, in the order of [`crate::params::Params::infos`]: the share of its bits that are other
+    /// For each latent tensor, in the order of [`crate::params::Params::latents`]: the share of its bits that are other
     /// ones than at the beginning of the epoch.
     pub flips: Vec<f32>,
     /// How many latent weights lie in each of [`HISTOGRAM_BINS`] equal parts of [-1, 1].
@@ -103,6 +103,13 @@ impl Header {
     /// The header of a run that has not begun.
     pub fn new(recipe: Recipe, data: String, input: Shape, classes: Vec<String>, preprocessing: Preprocessing) -> Self {
         Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0, underway: None }
+    }
+}
+
+impl Underway {
+    /// The beginning of an epoch.
+    pub(crate) fn of(params: &Params) -> Self {
+        Self { signs: latents::signs(params), ..Self::default() }
     }
 }
 

@@ -1,12 +1,11 @@
 //! What is recorded of latent weights in an epoch: how many of their bits flipped, and where the numbers lie.
 
 use crate::checkpoint::HISTOGRAM_BINS;
-use crate::params::{Params, Role};
+use crate::params::Params;
 
-/// The latent tensors of a network, in the order of [`Params::infos`].
+/// The numbers of each tensor of [`Params::latents`].
 fn latents(params: &Params) -> impl Iterator<Item = &[f32]> {
-    let latent = params.infos().iter().filter(|info| info.role == Role::Latent);
-    latent.map(|info| &params.values()[info.range.clone()])
+    params.latents().map(|info| &params.values()[info.range.clone()])
 }
 
 /// How many bytes [`signs`] gives.
@@ -54,7 +53,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::params::Init;
+    use crate::params::{Init, Role};
 
     fn params(values: &[f32]) -> Params {
         let mut params = Params::default();

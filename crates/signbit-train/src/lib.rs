@@ -86,6 +86,7 @@ pub mod optim;
 pub mod pack;
 pub mod params;
 pub mod quantizer;
+pub mod range;
 pub mod recipe;
 pub mod tensor;
 pub mod trainer;

@@ -53,6 +53,13 @@ pub struct ParamInfo {
     pub role: Role,
 }
 
+impl ParamInfo {
+    /// The layer that the tensor belongs to: its name without the last part.
+    pub fn layer(&self) -> &str {
+        self.name.rsplit_once('.').map_or(&self.name, |(layer, _)| layer)
+    }
+}
+
 /// All tensors of a network.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
@@ -124,6 +131,11 @@ impl Params {
     /// What the trained tensors are, in order of their places.
     pub fn infos(&self) -> &[ParamInfo] {
         &self.infos
+    }
+
+    /// The tensors of latent weights among [`Params::infos`].
+    pub fn latents(&self) -> impl Iterator<Item = &ParamInfo> {
+        self.infos.iter().filter(|info| info.role == Role::Latent)
     }
 
     /// What the running statistics are, in order of their places.

@@ -159,9 +159,9 @@ impl<'d> Trainer<'d> {
         };
         let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
-        let signs = latents::signs(self.network.params());
+        let params = self.network.params();
         let Underway { steps: before, mut loss, mut right, signs } =
-            self.header.underway.take().unwrap_or(Underway { signs, ..Underway::default() });
+            self.header.underway.take().unwrap_or_else(|| Underway::of(params));
         let mut rate = 0.0;
         for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use signbit_train::data::{DataOptions, DataSet};
+use signbit_train::data::{self, DataOptions, DataSet, NAMES};
 
 use super::data_sheet as sheet;
 use crate::args::JsonArg;
@@ -132,11 +132,11 @@ fn info(args: &InfoArgs) -> Result<(), Failure> {
 
 /// Where a set is; nothing for what is inside the program.
 fn place(data: &str) -> Option<PathBuf> {
-    if data == "digits" {
-        return None;
+    match data {
+        "digits" => None,
+        name if NAMES.contains(&name) => data::find(name, &files::data_roots()),
+        path => Some(path.into()),
     }
-    let path = files::data_roots().into_iter().map(|root| root.join(data)).find(|path| path.is_dir());
-    Some(path.filter(|_| fetch::SETS.iter().any(|set| set.name == data)).unwrap_or_else(|| data.into()))
 }
 
 /// Pictures of each class.

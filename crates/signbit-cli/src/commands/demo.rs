@@ -96,7 +96,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     tell(out, &bits, &twin, &speeds, &pictures)?;
     let page = dir.join(PAGE);
     let known = Known { speeds: Some(speeds), verified: Some(bits.outcome.sentence.clone()) };
-    report::write(&run, &page, &data, way, SECONDS, known)?;
+    report::write(&run, &files::run(&run)?, &page, &data, way, SECONDS, known)?;
     out.text(format_args!("look: {}", page.display()))?;
     let way = format!("{}, {}", isa.name(), counted(threads as u64, "thread"));
     out.text(format_args!("\n{:.1} s in all ({way})", started.elapsed().as_secs_f64()))?;

@@ -14,6 +14,7 @@ use signbit::{Isa, Model, Options};
 use super::bench::noise;
 use crate::args::{JsonArg, cores, isa_from_env};
 use crate::failure::Failure;
+use crate::fetch;
 use crate::files;
 use crate::machine::Machine;
 use crate::output::{Out, counted};
@@ -31,8 +32,6 @@ pub(crate) struct DoctorArgs {
     json: JsonArg,
 }
 
-/// The named sets that are files. (`digits` is inside the program.)
-const SETS: [&str; 3] = ["mnist", "fashion-mnist", "cifar10"];
 /// Samples of the self-check; more than one, so that threads have something to share.
 const SAMPLES: usize = 3;
 
@@ -119,7 +118,7 @@ fn places() -> Vec<Place> {
 }
 
 fn sets(folder: &Path) -> Vec<&'static str> {
-    SETS.into_iter().filter(|name| folder.join(name).is_dir()).collect()
+    fetch::SETS.iter().map(|set| set.name).filter(|name| folder.join(name).is_dir()).collect()
 }
 
 /// Runs one small network with every kernel, on one thread and on two, beside the reference interpreter.

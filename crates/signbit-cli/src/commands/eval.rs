@@ -83,20 +83,35 @@ fn evaluate(model: &Model, session: &mut Session, data: &DataSet) -> Result<Eval
     let confusion = confusion(data.classes.len(), n)?;
     let mut evaluation = Evaluation { confusion, outputs: n, names, seconds: 0.0 };
     let progress = Progress::new(data.test.len(), "pictures");
-    let all: Vec<usize> = (0..data.test.len()).collect();
-    for indices in all.chunks(BATCH) {
-        let input = prepared(model, &data.test, indices)?;
-        let start = Instant::now();
-        let output = session.run(&input, indices.len())?.to_vec();
-        evaluation.seconds += start.elapsed().as_secs_f64();
-        let output = Tensor::new(indices.len(), outputs, output);
+    evaluation.seconds = each_batch(model, session, &data.test, |indices, scores| {
+        let output = Tensor::new(indices.len(), outputs, scores.to_vec());
         for (&i, class) in indices.iter().zip(classes_of(&output)) {
             evaluation.confusion[data.test.labels[i] as usize * n + class as usize] += 1;
         }
         progress.done(indices[0] + indices.len());
-    }
+    })?;
     progress.end();
     Ok(evaluation)
+}
+
+/// Runs a model on all `pictures`, [`BATCH`] at a time; `seen` gets their indices and the model's outputs. Returns the
+/// seconds of the runs, without the preparation of the pictures.
+pub(crate) fn each_batch(
+    model: &Model,
+    session: &mut Session,
+    pictures: &Pictures,
+    mut seen: impl FnMut(&[usize], &[f32]),
+) -> Result<f64, Failure> {
+    let mut seconds = 0.0;
+    let all: Vec<usize> = (0..pictures.len()).collect();
+    for indices in all.chunks(BATCH) {
+        let input = prepared(model, pictures, indices)?;
+        let start = Instant::now();
+        let scores = session.run(&input, indices.len())?;
+        seconds += start.elapsed().as_secs_f64();
+        seen(indices, scores);
+    }
+    Ok(seconds)
 }
 
 /// A table without counts. A model may announce more outputs than there is memory for.

@@ -8,7 +8,7 @@ use signbit_train::recipe::Recipe;
 
 use crate::args::JsonArg;
 use crate::failure::Failure;
-use crate::files;
+use crate::files::{self, RECIPE};
 
 /// Write a commented recipe, to be changed and trained
 #[derive(Args, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct InitArgs {
     #[arg(default_value = "small-cnn")]
     network: String,
     /// The file to write
-    #[arg(short, long, value_name = "FILE", default_value = "recipe.toml")]
+    #[arg(short, long, value_name = "FILE", default_value = RECIPE)]
     output: PathBuf,
     /// Replace a file that is there
     #[arg(long)]

@@ -41,10 +41,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let mut all = Vec::with_capacity(args.images.len());
     let progress = Progress::new(args.images.len(), "pictures");
     for path in &args.images {
-        let mut list = {
-            let image = picture::open(path).map_err(|e| Failure::path(path, e))?;
-            session.classify_image(&image).map_err(|e| Failure::path(path, e))?
-        };
+        let image = picture::open(path).map_err(|e| Failure::path(path, e))?;
+        let mut list = session.classify_image(&image).map_err(|e| Failure::path(path, e))?;
         list.truncate(args.top);
         all.push((path.display().to_string(), list));
         progress.done(all.len());

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use signbit_train::checkpoint;
 
 use super::bench::seconds;
 use crate::args::{IsaArg, JsonArg, ThreadsArg};
@@ -27,7 +26,8 @@ pub(crate) struct ReportArgs {
     /// File to write [default: RUN/report.html]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// digits, mnist, fashion-mnist, or a folder with the four IDX files [default: the run's data]
+    /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file [default: the
+    /// run's data]
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     /// How long to measure the speed
@@ -45,7 +45,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
     let (out, way) = (args.json.out(), Way { isa: args.isa.isa()?, threads: args.threads.threads() });
     let output = args.output.clone().unwrap_or_else(|| args.run.join(PAGE));
     files::check_output(&output)?;
-    let header = checkpoint::load(&args.run)?.header;
+    let loaded = files::run(&args.run)?;
+    let header = &loaded.header;
     let name = args.data.as_ref().unwrap_or(&header.data);
     let data = match (files::data(name, &header.recipe.data, Some(&header.preprocessing)), &args.data) {
         (Err(Failure::Input(error)), None) => {
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
         }
         (data, _) => data?,
     };
-    let written = report::write(&args.run, &output, &data, way, args.seconds, Known::default())?;
+    let written = report::write(&args.run, &loaded, &output, &data, way, args.seconds, Known::default())?;
     let (accuracy, fast) = (percent(written.accuracy), short(written.times_as_fast));
     out.text(format_args!("{}: test accuracy {accuracy}, {fast} times as fast as f32", written.report))?;
     out.json(&written)

@@ -171,7 +171,15 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     }
     if !args.no_report {
         let page = args.out.join(PAGE);
-        report::write(&args.out, &page, &data, Way { isa, threads }, REPORT_SECONDS, Known::default())?;
+        report::write(
+            &args.out,
+            &files::run(&args.out)?,
+            &page,
+            &data,
+            Way { isa, threads },
+            REPORT_SECONDS,
+            Known::default(),
+        )?;
         out.text(format_args!("report: {}", page.display()))?;
     }
     out.text(format_args!("next: signbit pack {} -o model.signbit", args.out.display()))
@@ -179,25 +187,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
 
 /// The recipe that the options make: of the run in the folder where it goes on, else of the name or the file.
 fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
-    let named = args.recipe.as_deref().map(named_recipe).transpose()?;
+    let named = args.recipe.as_deref().map(|name| named_recipe(name).map(|recipe| (name, recipe))).transpose()?;
     let base = match (args.resume, named) {
-        (true, named) => {
-            let stored = checkpoint::load(&args.out)?.header.recipe;
-            match named {
-                Some(named) if named.network != stored.network => {
-                    let name = args.recipe.as_deref().unwrap_or_default();
-                    let message = format!("the run trains another network than {name}; name the same one");
-                    return Err(Failure::path(&args.out, message));
-                }
-                // Keys that a file does not have are no change.
-                Some(named) if is_file(args.recipe.as_deref().unwrap_or_default()) => {
-                    let source = stored.data.source.clone();
-                    Recipe { data: DataOptions { source, ..named.data }, ..named }
-                }
-                _ => stored,
-            }
-        }
-        (false, Some(named)) => named,
+        (true, named) => resumed(&args.out, named)?,
+        (false, Some((_, recipe))) => recipe,
         (false, None) => {
             let networks = NETWORKS.join(", ");
             return Err(Failure::input(format!("name what is to be trained: a recipe's file, or one of {networks}")));
@@ -227,6 +220,22 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
     }
     recipe.validate()?;
     Ok(recipe)
+}
+
+/// The recipe of a run that goes on. A network's name only has to be that of the run; a file names every value, and
+/// those that differ from the run's are refused later.
+fn resumed(run: &Path, named: Option<(&str, Recipe)>) -> Result<Recipe, Failure> {
+    let stored = checkpoint::load(run)?.header.recipe;
+    match named {
+        Some((name, named)) if named.network != stored.network => {
+            Err(Failure::path(run, format!("the run trains another network than {name}; name the same one")))
+        }
+        Some((name, named)) if is_file(name) => {
+            let source = stored.data.source;
+            Ok(Recipe { data: DataOptions { source, ..named.data }, ..named })
+        }
+        _ => Ok(stored),
+    }
 }
 
 /// A recipe by the name of its network or the path of its file.
@@ -310,7 +319,6 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
-    use signbit_train::recipe::NETWORKS;
 
     /// The name that a choice has in a recipe.
     fn name(choice: impl serde::Serialize) -> String {

@@ -12,11 +12,11 @@ use serde_json::json;
 use signbit::Isa;
 use signbit_train::checkpoint::{self, CheckpointError, EpochRecord, FILE_NAME, Header};
 use signbit_train::data::DataSet;
-use signbit_train::params::Role;
 use signbit_train::recipe::Recipe;
 use signbit_train::trainer::{Event, Trainer};
 
 use crate::failure::Failure;
+use crate::files::RECIPE;
 use crate::output::{Out, percent};
 use crate::progress::Progress;
 use crate::tensorboard::{self, Events};
@@ -25,8 +25,8 @@ use crate::tensorboard::{self, Events};
 const METRICS: &str = "metrics.csv";
 /// Its columns; the flip ratio is the mean over the binary layers.
 const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,flip_ratio,seconds";
-/// The recipe with every value, to train the same again.
-const RECIPE: &str = "recipe.toml";
+/// What a training writes into its folder.
+const FILES: [&str; 4] = [FILE_NAME, METRICS, RECIPE, tensorboard::FILE_NAME];
 /// The file that a training keeps locked, so that no second one writes into the same folder.
 const LOCK: &str = ".lock";
 
@@ -142,9 +142,7 @@ impl Prepared<'_> {
         let recipe = run.join(RECIPE);
         signbit_model::file::replace(&recipe, self.trainer.header.recipe.to_toml().as_bytes())
             .map_err(|e| Failure::path(&recipe, e))?;
-        let params = self.trainer.network.params().infos();
-        let latent = params.iter().filter(|info| info.role == Role::Latent);
-        let layers = latent.map(|info| info.name.split('.').next().unwrap_or_default().to_owned()).collect();
+        let layers = self.trainer.network.params().latents().map(|info| info.layer().to_owned()).collect();
         let events = Events::begin(run, layers, &self.trainer.header.history);
         self.events = Some(events.map_err(|e| Failure::path(&run.join(tensorboard::FILE_NAME), e))?);
         Ok(())
@@ -244,7 +242,7 @@ struct Started {
 /// Removes the files of an older run, and nothing else that may be in its folder.
 fn forget(run: &Path) -> Result<(), Failure> {
     for folder in [run.to_owned(), run.join(checkpoint::TWIN_FOLDER)] {
-        for file in [FILE_NAME, METRICS, RECIPE, tensorboard::FILE_NAME].map(|name| folder.join(name)) {
+        for file in FILES.map(|name| folder.join(name)) {
             match fs::remove_file(&file) {
                 Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
                     return Err(Failure::path(&file, format!("cannot remove the older run: {e}")));
@@ -280,7 +278,7 @@ fn lock(run: &Path) -> Result<File, Failure> {
 
 /// Removes what a training that was killed while it wrote has left behind: temporary files of this run's own.
 fn remove_leftovers(run: &Path) {
-    let own = [FILE_NAME, METRICS, RECIPE, tensorboard::FILE_NAME].map(|name| format!(".{name}."));
+    let own = FILES.map(|name| format!(".{name}."));
     for entry in fs::read_dir(run).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -1,5 +1,7 @@
 //! The data sets that can be fetched: their files with length and SHA-256, and where they are published.
 
+use signbit_train::data;
+
 use crate::failure::Failure;
 
 /// A file of a set, uncompressed.
@@ -28,10 +30,10 @@ impl Set {
     /// The set of this name.
     pub(super) fn by_name(name: &str) -> Result<&'static Self, Failure> {
         SETS.iter().find(|set| set.name == name).ok_or_else(|| {
-            let likeness = |set: &&Self| (1000.0 * strsim::jaro_winkler(&name.to_lowercase(), set.name)) as u32;
-            let near = SETS.iter().max_by_key(likeness).filter(|set| likeness(set) > 750);
-            let meant = near.map_or(String::new(), |set| format!("; did you mean {}?", set.name));
-            let names = SETS.iter().map(|set| set.name).collect::<Vec<_>>().join(", ");
+            let names: Vec<&str> = SETS.iter().map(|set| set.name).collect();
+            let near = data::nearest(name, names.iter().copied());
+            let meant = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+            let names = names.join(", ");
             Failure::input(format!("there is no data set {name:?} to fetch (there are {names}){meant}"))
         })
     }

@@ -129,11 +129,13 @@ impl Download<'_> {
             match body.read(&mut buffer) {
                 Ok(0) if total.is_none_or(|total| have >= total) => break None,
                 Ok(0) => break Some("the server ended it".to_owned()),
-                Ok(n) => self.file.write_all(&buffer[..n]).map_err(|e| self.failed(e))?,
+                Ok(n) => {
+                    self.file.write_all(&buffer[..n]).map_err(|e| self.failed(e))?;
+                    have += n as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => break Some(reason(ureq::Error::from(error))),
             }
-            have = self.file.stream_position().map_err(|e| self.failed(e))?;
             progress.done((have / MEGABYTE) as usize);
         };
         progress.end();

@@ -1,7 +1,7 @@
 //! The folder of a set: which files are there and right, and how a checked file comes to its place.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
@@ -63,13 +63,8 @@ impl Folder {
     /// Takes `source`, gzipped or not, to the place of `file` if it has the right sum, in one step; else it leaves
     /// nothing behind, and what was there stays. `origin` says where the bytes are from.
     pub(super) fn put(&self, file: DataFile, source: impl Read, origin: &str) -> Result<(), Trouble> {
-        let mut source = BufReader::with_capacity(1 << 17, source);
         let broken = |e: io::Error| Trouble::Source(format!("{origin}: cannot read {}: {e}", file.name));
-        if io::BufRead::fill_buf(&mut source).map_err(broken)?.starts_with(&GZIP) {
-            self.put_plain(file, MultiGzDecoder::new(source), origin)
-        } else {
-            self.put_plain(file, source, origin)
-        }
+        self.put_plain(file, uncompressed(source).map_err(broken)?, origin)
     }
 
     /// As [`put`](Self::put), for what is not compressed.
@@ -117,7 +112,16 @@ impl Folder {
 }
 
 /// First bytes of a gzip stream.
-pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What a stream holds, gzipped or not.
+pub(super) fn uncompressed<'r>(source: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    let mut source = BufReader::with_capacity(1 << 17, source);
+    Ok(match source.fill_buf()?.starts_with(&GZIP) {
+        true => Box::new(MultiGzDecoder::new(source)),
+        false => Box::new(source),
+    })
+}
 
 /// Sums up what passes through.
 struct Sum<W> {

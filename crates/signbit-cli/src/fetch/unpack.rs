@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 
-use flate2::bufread::MultiGzDecoder;
 use tar::Archive;
 
 use super::Trouble;
 use super::catalog::{DataFile, Set};
-use super::place::{Folder, GZIP};
+use super::place::{Folder, uncompressed};
 use super::sheets::{self, SHEETS, TEST_LABELS, TRAINING_LABELS};
 
 /// The most bytes of a list of labels, and of a sheet.
@@ -93,9 +92,7 @@ impl Reader<'_> {
             Trouble::Wrong(format!("{origin}: not a whole tar archive (.tar, .tar.gz, .tgz): {error}"))
         };
         self.archive.rewind().map_err(damaged)?;
-        let mut source = BufReader::with_capacity(1 << 17, &mut *self.archive);
-        let gzip = io::BufRead::fill_buf(&mut source).map_err(damaged)?.starts_with(&GZIP);
-        let source: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) };
+        let source = uncompressed(&mut *self.archive).map_err(damaged)?;
         let mut tar = Archive::new(Bounded { source, left: self.limit, limit: self.limit });
         for entry in tar.entries().map_err(damaged)? {
             let mut entry = entry.map_err(damaged)?;

@@ -7,9 +7,8 @@ use signbit_train::checkpoint::Header;
 use signbit_train::recipe::Recipe;
 
 use crate::failure::Failure;
+use crate::files::RECIPE;
 
-/// The recipe's own file in a run's folder.
-const RECIPE: &str = "recipe.toml";
 /// Choices that `train` has an option of the same name for.
 const OPTIONS: [&str; 13] = [
     "epochs",

@@ -4,7 +4,7 @@ use signbit::{Model, Options};
 use signbit_train::data::DataSet;
 
 use super::Way;
-use crate::commands::eval::prepared;
+use crate::commands::eval::each_batch;
 use crate::failure::Failure;
 use crate::files::BATCH;
 
@@ -64,10 +64,7 @@ pub(super) fn of(model: &Model, data: &DataSet, way: Way) -> Result<Answers, Fai
     let outputs = session.output_type().shape.elements();
     let mut confusion = vec![vec![0; outputs]; data.classes.len()];
     let mut wrong = Vec::new();
-    let all: Vec<usize> = (0..test.len()).collect();
-    for indices in all.chunks(BATCH) {
-        let input = prepared(model, test, indices)?;
-        let scores = session.run(&input, indices.len())?;
+    each_batch(model, &mut session, test, |indices, scores| {
         for (&index, scores) in indices.iter().zip(scores.chunks_exact(outputs)) {
             let truth = test.labels[index] as usize;
             let (said, probability) = surest(scores);
@@ -76,7 +73,7 @@ pub(super) fn of(model: &Model, data: &DataSet, way: Way) -> Result<Answers, Fai
                 wrong.push(Wrong { index, truth, said, probability });
             }
         }
-    }
+    })?;
     wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.index.cmp(&b.index)));
     Ok(Answers { confusion, wrong, pictures: test.len() })
 }

@@ -21,9 +21,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 use signbit::{Isa, Model, f32_twin};
 use signbit_model::{SizeTable, file};
-use signbit_train::checkpoint::{self, EpochRecord, FILE_NAME, Header, TWIN_FOLDER};
+use signbit_train::checkpoint::{self, EpochRecord, FILE_NAME, Header, Loaded, TWIN_FOLDER};
 use signbit_train::data::DataSet;
-use signbit_train::params::Role;
 
 use crate::commands::bench::BASELINE;
 use crate::failure::Failure;
@@ -104,23 +103,23 @@ impl Facts<'_> {
     }
 }
 
-/// Packs a run in memory, runs it on the test pictures of `data` and writes the page. Speeds are measured for so
+/// Packs a run, whose checkpoint is `loaded`, in memory, runs it on the test pictures of `data` and writes the page. Speeds are measured for so
 /// many seconds unless they are known.
 pub(crate) fn write(
     run: &Path,
+    loaded: &Loaded,
     output: &Path,
     data: &DataSet,
     way: Way,
     seconds: f64,
     known: Known,
 ) -> Result<Written, Failure> {
-    let loaded = files::run(run)?;
     let header = &loaded.header;
     if header.history.is_empty() {
         return Err(Failure::path(run, "the run has no epoch yet; there is nothing to report"));
     }
     files::check_fit(data, header.input, header.classes.len(), &header.classes)?;
-    let model = Model::new(files::packed(&loaded)?)?;
+    let model = Model::new(files::packed(loaded)?)?;
     let answers = answers::of(&model, data, way)?;
     let (twin, twin_model) = twin(run, data, way)?.unzip();
     let speeds = match known.speeds {
@@ -132,12 +131,11 @@ pub(crate) fn write(
     };
     let path = run.join(FILE_NAME);
     let saved = path.metadata().and_then(|m| m.modified()).map_err(|e| Failure::path(&path, e))?;
-    let latent = loaded.network.params().infos().iter().filter(|info| info.role == Role::Latent);
     let facts = Facts {
         run,
         data,
         header,
-        latents: latent.map(|info| info.name.trim_end_matches(".latent").to_owned()).collect(),
+        latents: loaded.network.params().latents().map(|info| info.layer().to_owned()).collect(),
         saved,
         size: SizeTable::of(model.data())?,
         model: model.data(),

@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::{Facts, again, curves, pictures, seen, when};
 use crate::commands::bench::BASELINE;
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::output::{counted, grouped, percent, short};
 
 const STYLE: &str = include_str!("style.css");
@@ -222,10 +223,7 @@ fn machine(facts: &Facts<'_>) -> String {
 
 /// The processor's name where the system tells it, else its architecture.
 fn cpu() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name =
-        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
-    name.map_or_else(|| format!("a processor of {}", std::env::consts::ARCH), str::to_owned)
+    Machine::look().cpu.unwrap_or_else(|| format!("a processor of {}", std::env::consts::ARCH))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Plots as SVG inside of the page. Their colours are stand-ins that the page's style replaces, so that they follow
 //! the light or dark scheme; a dashed line is one of its own stand-in.
 
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
@@ -106,18 +107,9 @@ pub(super) fn histogram(title: &str, last: &[u64], first: Option<&[u64]>) -> Res
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     let mut chart = framework(&area).build_cartesian_2d(-1.0..1.0, 0.0..1.05 * high)?;
-    let ink = Paint::INK.color();
-    let text = TextStyle::from(("sans-serif", FONT)).color(&ink);
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(Paint::GRID.color())
-        .axis_style(Paint::GRID.color())
-        .label_style(text.clone())
-        .axis_desc_style(text)
-        .x_labels(5)
-        .y_labels(5)
+    let mut mesh = chart.configure_mesh();
+    style(&mut mesh);
+    mesh.x_labels(5)
         .x_desc("latent weight")
         .y_desc("share of the weights")
         .y_label_formatter(&|share| percent(share))
@@ -148,6 +140,24 @@ fn framework<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>>
     builder
 }
 
+/// Axes and lines as all plots have them.
+fn style<X, Y, DB>(mesh: &mut MeshStyle<'_, '_, X, Y, DB>)
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    DB: DrawingBackend,
+{
+    const INK: RGBColor = RGBColor(1, 1, Paint::INK.0);
+    let text = TextStyle::from(("sans-serif", FONT)).color(&INK);
+    mesh.disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(Paint::GRID.color())
+        .axis_style(Paint::GRID.color())
+        .label_style(text.clone())
+        .axis_desc_style(text)
+        .y_labels(5);
+}
+
 fn draw<Y>(
     area: &Area<'_>,
     x: std::ops::Range<f64>,
@@ -162,18 +172,9 @@ where
 {
     let epochs = x.end;
     let mut chart = framework(area).build_cartesian_2d(x, y)?;
-    let ink = Paint::INK.color();
-    let text = TextStyle::from(("sans-serif", FONT)).color(&ink);
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(Paint::GRID.color())
-        .axis_style(Paint::GRID.color())
-        .label_style(text.clone())
-        .axis_desc_style(text)
-        .x_labels(if epochs < 6.0 { epochs.ceil() as usize } else { 6 })
-        .y_labels(5)
+    let mut mesh = chart.configure_mesh();
+    style(&mut mesh);
+    mesh.x_labels(if epochs < 6.0 { epochs.ceil() as usize } else { 6 })
         .x_desc("epoch")
         .y_desc(y_name)
         // Half epochs have no label.

@@ -6,12 +6,12 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use signbit_model::Shape;
 
-use super::DataError;
+use crate::range::OutOfRange;
 
 /// Sets the random numbers here apart from those of the same seed elsewhere.
 const DOMAIN: u64 = 0x6175_676d_656e_7400;
-/// Furthest shift: further than any picture is wide.
-const MAX_SHIFT: u32 = 65_535;
+/// Furthest shift.
+const MAX_SHIFT: u32 = 1024;
 
 /// How training pictures are changed before each use. All zero and false: not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,17 +34,11 @@ impl Augmentation {
     /// Checks both numbers.
     ///
     /// # Errors
-    /// [`DataError::Range`] where one is out of range.
-    pub fn validate(&self) -> Result<(), DataError> {
-        if self.shift > MAX_SHIFT {
-            let (what, value) = ("shift of the augmentation", self.shift.to_string());
-            return Err(DataError::Range { what, value, range: "from 0 to 65535 pixels" });
-        }
-        if !(0.0..=1.0).contains(&self.brightness) {
-            let (what, value) = ("brightness of the augmentation", self.brightness.to_string());
-            return Err(DataError::Range { what, value, range: "from 0 to 1" });
-        }
-        Ok(())
+    /// Names the one that is out of range.
+    pub fn validate(&self) -> Result<(), OutOfRange> {
+        OutOfRange::unless(self.shift <= MAX_SHIFT, "shift of the augmentation", self.shift, "at most 1024")?;
+        let (brightness, ok) = (self.brightness, (0.0..=1.0).contains(&self.brightness));
+        OutOfRange::unless(ok, "brightness of the augmentation", brightness, "from 0 to 1")
     }
 
     /// Changes one picture: `pixels` and `out` are `[h, w, c]` of `shape`. Mirrors with probability 1/2, moves by a

@@ -37,7 +37,7 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<DataSet, DataError> {
         return Err(DataError::format(&folder, reason));
     }
     let classes = class_names(&folder.join(NAMES_FILE))?;
-    let part = |files: &[&str]| {
+    let part = |files: &[&str]| -> Result<Pictures, DataError> {
         let mut all = Pictures { shape: SHAPE, pixels: Vec::new(), labels: Vec::new() };
         for name in files {
             let path = folder.join(name);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use signbit_model::picture::PictureError;
 
 use super::NAMES;
+use crate::range::OutOfRange;
 
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,15 +36,8 @@ pub enum DataError {
         source: PictureError,
     },
     /// A choice of [`super::DataOptions`] or [`super::Augmentation`] is out of range.
-    #[error("{what} is {value}; it must be {range}")]
-    Range {
-        /// Which choice.
-        what: &'static str,
-        /// What was given.
-        value: String,
-        /// What is allowed.
-        range: &'static str,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// Nothing of this name or path.
     #[error(
         "there is no data set {name:?}{hint}; give {}, a folder or a .npz file", NAMES.join(", "),

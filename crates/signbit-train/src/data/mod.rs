@@ -31,7 +31,7 @@ pub use cifar::parse_records;
 pub use error::DataError;
 pub use idx::{Idx, parse_idx, read_idx};
 pub use npz::parse_npz;
-pub use open::NAMES;
+pub use open::{NAMES, find, nearest};
 pub use options::DataOptions;
 
 /// Most bytes of data that are taken in: a hundred times MNIST.

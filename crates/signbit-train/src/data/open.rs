@@ -42,16 +42,24 @@ impl DataSet {
             Ok(metadata) if metadata.is_dir() => of_folder(name, path, options),
             Ok(_) if has_ending(path, &["npz"]) => npz::load(name, path, options),
             Ok(_) => Err(DataError::format(path, "this is a file; give a folder of pictures or a .npz file")),
-            Err(_) => Err(DataError::Unknown { name: name.into(), nearest: nearest(name) }),
+            Err(_) => Err(DataError::Unknown { name: name.into(), nearest: nearest(name, NAMES) }),
         }
     }
 }
 
+/// The folder of a named set: the first `ROOT/NAME` that is there.
+pub fn find(name: &str, roots: &[PathBuf]) -> Option<PathBuf> {
+    roots.iter().map(|root| root.join(name)).find(|path| path.is_dir())
+}
+
 fn named(name: &str, roots: &[PathBuf]) -> Result<DataSet, DataError> {
-    let searched: Vec<PathBuf> = roots.iter().map(|root| root.join(name)).collect();
-    let Some(path) = searched.iter().find(|path| path.is_dir()) else {
-        return Err(DataError::Missing { name: name.into(), searched });
+    let Some(path) = find(name, roots) else {
+        return Err(DataError::Missing {
+            name: name.into(),
+            searched: roots.iter().map(|root| root.join(name)).collect(),
+        });
     };
+    let path = path.as_path();
     match name {
         "cifar10" => cifar::load(name, path),
         "mnist" => idx::load_folder(name, path, Some(numbered(10))),
@@ -75,9 +83,11 @@ pub(super) fn has_ending(path: &Path, endings: &[&str]) -> bool {
     ending.is_some_and(|ending| endings.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }
 
-fn nearest(name: &str) -> Option<&'static str> {
-    let alike = |known: &&str| strsim::jaro_winkler(name, known);
-    NAMES.into_iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|known| alike(known) >= ALIKE)
+/// The name among `known` that was meant, most likely; none where none is much like it.
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let alike = |known: &&str| strsim::jaro_winkler(&name, known);
+    known.into_iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|known| alike(known) >= ALIKE)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DataError;
+use crate::range::{MAX_SEED, OutOfRange, SEEDS};
 
 /// Longest side of a network's picture.
 const MAX_SIDE: usize = 4_096;
@@ -35,20 +35,16 @@ impl DataOptions {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`DataError::Range`] for the first that is out of range.
-    pub fn validate(&self) -> Result<(), DataError> {
-        let range = |what, value: String, range| Err(DataError::Range { what, value, range });
-        if let Some(side) = self.size.iter().find(|side| !(1..=MAX_SIDE).contains(*side)) {
-            return range("size of the pictures", side.to_string(), "from 1 to 4096 pixels");
+    /// Names the first that is out of range.
+    pub fn validate(&self) -> Result<(), OutOfRange> {
+        for side in self.size {
+            OutOfRange::unless((1..=MAX_SIDE).contains(&side), "size of the pictures", side, "from 1 to 4096 pixels")?;
         }
-        if ![0, 1, 3].contains(&self.channels) {
-            let wanted = "1 (grey), 3 (colour) or 0 (colour where a picture has it)";
-            return range("number of channels", self.channels.to_string(), wanted);
-        }
-        if !(self.test_share > 0.0 && self.test_share < 1.0) {
-            return range("test share", self.test_share.to_string(), "above 0 and below 1");
-        }
-        Ok(())
+        let wanted = "1 (grey), 3 (colour) or 0 (colour where a picture has it)";
+        OutOfRange::unless([0, 1, 3].contains(&self.channels), "number of channels", self.channels, wanted)?;
+        let share = self.test_share;
+        OutOfRange::unless(share > 0.0 && share < 1.0, "test share", share, "above 0 and below 1")?;
+        OutOfRange::unless(self.split_seed <= MAX_SEED, "seed of the split", self.split_seed, SEEDS)
     }
 }
 

@@ -1,9 +1,6 @@
 //! Recipes as TOML: a file that names its network and whatever differs from that network's defaults, and single values
 //! as a command line gives them.
 
-use std::fmt::Debug;
-
-use serde::Serialize;
 use toml::{Table, Value};
 
 use super::{NETWORKS, Recipe, RecipeError};
@@ -80,74 +77,77 @@ impl Recipe {
 
     /// The recipe as TOML, every key with a comment. [`Recipe::from_toml`] gives the same recipe back.
     pub fn to_toml(&self) -> String {
+        // Through text: a value in memory would widen an f32 to the seventeen digits of an f64.
+        let json = serde_json::to_string(self).ok().and_then(|json| serde_json::from_str(&json).ok());
+        let json: serde_json::Value = json.unwrap_or_default();
         let mut text = String::from("# A recipe of signbit: signbit train THIS.toml --data NAME|PATH --out RUN\n");
-        let mut line = |comment: &str, key: &str, value: String| {
-            text += &format!("\n# {comment}\n{key} = {value}\n");
-        };
-        line(&format!("One of {}.", NETWORKS.join(", ")), NETWORK, quoted(&self.network));
-        line("Units of mlp's hidden layers; channels of the first stage of the others.", "width", show(&self.width));
-        line("Real numbers throughout, to compare with.", "twin", show(&self.twin));
-        let quantizers = quantizer::NAMES.join(", ");
-        line(&format!("Sign's stand-in derivative, of activations: {quantizers}."), "quantizer", show(&self.quantizer));
-        line("Of weights: the same names.", "weight_quantizer", show(&self.weight_quantizer));
-        line("Scale factors: none, alpha, alpha_k or abs_of_mean.", "scale", quoted(&self.scale));
-        line("\"adam\", or { sgd = { momentum = 0.9 } }.", "optimizer", inline(&self.optimizer));
-        line("The highest.", "learning_rate", show(&self.learning_rate));
-        let decays = "\"constant\", \"cosine\", or { step = { parts = 3, factor = 0.1 } }.";
-        line(decays, "decay", inline(&self.decay));
-        line(
-            "Epochs in which the learning rate rises; a fraction is allowed.",
-            "warmup_epochs",
-            show(&self.warmup_epochs),
-        );
-        line("Times that every training picture is seen.", "epochs", show(&self.epochs));
-        line("Pictures per step.", "batch", show(&self.batch));
-        line("cross_entropy or squared_error.", "loss", quoted(&self.loss));
-        line("Decides initial weights, the order of pictures and their changes.", "seed", show(&self.seed));
-        text += "\n# Training pictures are changed at random, anew in every epoch.\n[augmentation]\n";
-        let mut line = |comment: &str, key: &str, value: String| text += &format!("# {comment}\n{key} = {value}\n");
-        line("Mirror half of them left to right.", "flip", show(&self.augmentation.flip));
-        line("Move by up to so many pixels.", "shift", show(&self.augmentation.shift));
-        line("Change the brightness by up to this share, 0 to 1.", "brightness", show(&self.augmentation.brightness));
-        text += "\n[data]\n";
-        let mut line = |comment: &str, key: &str, value: String| text += &format!("# {comment}\n{key} = {value}\n");
-        line("Name or path, where --data gives none.", "source", show(&self.data.source));
-        line("For a folder of pictures: height and width of all.", "size", show(&self.data.size));
-        line("1 (grey), 3 (colour), or 0 for what the pictures have.", "channels", show(&self.data.channels));
-        line("Cut the centre out instead of stretching.", "crop", show(&self.data.crop));
-        line("Share of each class that is kept for the test.", "test_share", show(&self.data.test_share));
-        line("Decides which pictures these are.", "split_seed", show(&self.data.split_seed));
+        let mut table = None;
+        for (key, comment) in comments() {
+            let (of, name) = key.split_once('.').map_or((None, key), |(table, name)| (Some(table), name));
+            match of {
+                Some(name) if of != table => text += &format!("\n{}[{name}]\n", about(name)),
+                Some(_) => {}
+                None => text += "\n",
+            }
+            table = of;
+            let value = of.map_or(&json, |table| &json[table]);
+            text += &format!("# {comment}\n{name} = {}\n", as_toml(&value[name]));
+        }
         text
     }
 }
 
-/// A number, a truth, a list or a text: Rust's notation of these is TOML's, but for some escapes in texts.
-fn show(value: &(impl Debug + Serialize)) -> String {
-    match Value::try_from(value) {
-        Ok(text @ Value::String(_)) => text.to_string(),
-        _ => format!("{value:?}"),
-    }
+/// Every key of a recipe, in the order of the file, and what is said of it.
+fn comments() -> Vec<(&'static str, String)> {
+    let networks = NETWORKS.join(", ");
+    let quantizers = quantizer::NAMES.join(", ");
+    let fixed = |key, comment: &str| (key, comment.to_owned());
+    vec![
+        (NETWORK, format!("One of {networks}.")),
+        fixed("width", "Units of mlp's hidden layers; channels of the first stage of the others."),
+        fixed("twin", "Real numbers throughout, to compare with."),
+        ("quantizer", format!("Sign's stand-in derivative, of activations: {quantizers}.")),
+        fixed("weight_quantizer", "Of weights: the same names."),
+        fixed("scale", "Scale factors: none, alpha, alpha_k or abs_of_mean."),
+        fixed("optimizer", "\"adam\", or { sgd = { momentum = 0.9 } }."),
+        fixed("learning_rate", "The highest."),
+        fixed("decay", "\"constant\", \"cosine\", or { step = { parts = 3, factor = 0.1 } }."),
+        fixed("warmup_epochs", "Epochs in which the learning rate rises; a fraction is allowed."),
+        fixed("epochs", "Times that every training picture is seen."),
+        fixed("batch", "Pictures per step."),
+        fixed("loss", "cross_entropy or squared_error."),
+        fixed("seed", "Decides initial weights, the order of pictures and their changes."),
+        fixed("augmentation.flip", "Mirror half of them left to right."),
+        fixed("augmentation.shift", "Move by up to so many pixels."),
+        fixed("augmentation.brightness", "Change the brightness by up to this share, 0 to 1."),
+        fixed("data.source", "Name or path, where --data gives none."),
+        fixed("data.size", "For a folder of pictures: height and width of all."),
+        fixed("data.channels", "1 (grey), 3 (colour), or 0 for what the pictures have."),
+        fixed("data.crop", "Cut the centre out instead of stretching."),
+        fixed("data.test_share", "Share of each class that is kept for the test."),
+        fixed("data.split_seed", "Decides which pictures these are."),
+    ]
 }
 
-/// A choice without values of its own.
-fn quoted(choice: &impl Serialize) -> String {
-    Value::try_from(choice).map_or_else(|_| String::new(), |value| value.to_string())
+/// What is said of a table.
+fn about(table: &str) -> &'static str {
+    if table == "augmentation" { "# Training pictures are changed at random, anew in every epoch.\n" } else { "" }
 }
 
-/// A choice, as a table in one line where it has values. Their floats are written as what they are: short.
-fn inline(choice: &impl Serialize) -> String {
-    fn of(value: &serde_json::Value) -> String {
-        match value {
-            serde_json::Value::Object(map) => {
-                let pairs: Vec<_> = map.iter().map(|(key, value)| format!("{key} = {}", of(value))).collect();
-                format!("{{ {} }}", pairs.join(", "))
-            }
-            other => other.to_string(),
+/// A value in TOML; a choice with values of its own is a table in one line.
+fn as_toml(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Object(map) => {
+            let pairs: Vec<_> = map.iter().map(|(key, value)| format!("{key} = {}", as_toml(value))).collect();
+            format!("{{ {} }}", pairs.join(", "))
         }
+        serde_json::Value::Array(list) => {
+            format!("[{}]", list.iter().map(as_toml).collect::<Vec<_>>().join(", "))
+        }
+        // JSON's escapes are not TOML's.
+        serde_json::Value::String(text) => Value::String(text.clone()).to_string(),
+        other => other.to_string(),
     }
-    // Through text: a value in memory would widen an f32 to the seventeen digits of an f64.
-    let json = serde_json::to_string(choice).ok().and_then(|json| serde_json::from_str(&json).ok());
-    json.as_ref().map_or_else(String::new, of)
 }
 
 fn is_table(key: &str) -> bool {
@@ -155,7 +155,7 @@ fn is_table(key: &str) -> bool {
 }
 
 /// Every key of a recipe, those of tables with a dot.
-pub fn keys() -> Vec<String> {
+fn keys() -> Vec<String> {
     let default = Recipe::by_name(NETWORKS[0]).ok().and_then(|recipe| Table::try_from(recipe).ok()).unwrap_or_default();
     let names = |(key, value): (String, Value)| match value {
         Value::Table(table) if is_table(&key) => table.keys().map(|inner| format!("{key}.{inner}")).collect(),

@@ -5,13 +5,13 @@ mod file;
 
 use std::sync::Arc;
 
-pub use file::keys;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataOptions};
 use crate::ops::WeightScale;
 use crate::optim::{Adam, Decay, Optimizer, Sgd};
 use crate::quantizer::{self, Quantizer};
+use crate::range::{MAX_SEED, OutOfRange, SEEDS};
 
 /// The networks of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,15 +173,8 @@ pub enum RecipeError {
         reason: String,
     },
     /// A number outside of its range.
-    #[error("{what} is {value}; it must be {range}")]
-    Range {
-        /// Which number.
-        what: &'static str,
-        /// What was given.
-        value: String,
-        /// What is allowed.
-        range: &'static str,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
 }
 
 impl RecipeError {
@@ -259,34 +252,23 @@ impl Recipe {
     pub fn validate(&self) -> Result<(), RecipeError> {
         self.quantizer()?;
         self.weight_quantizer()?;
-        let within = |what, value: f64, ok: bool, range| {
-            if ok { Ok(()) } else { Err(RecipeError::Range { what, value: value.to_string(), range }) }
-        };
-        let (lr, warmup) = (f64::from(self.learning_rate), f64::from(self.warmup_epochs));
-        within("width", self.width as f64, (1..=65_536).contains(&self.width), "from 1 to 65536")?;
-        within("learning rate", lr, lr > 0.0 && lr <= 10.0, "above 0 and at most 10")?;
-        within("warm-up", warmup, warmup >= 0.0 && warmup <= f64::from(self.epochs), "from 0 to the epochs")?;
-        within("epochs", self.epochs.into(), (1..=100_000).contains(&self.epochs), "from 1 to 100000")?;
-        within("batch", self.batch as f64, (2..=65_536).contains(&self.batch), "from 2 to 65536")?;
-        let (Augmentation { shift, brightness, .. }, data) = (self.augmentation, &self.data);
-        let (shift, brightness, [h, w]) = (f64::from(shift), f64::from(brightness), data.size);
-        // TOML's integers are those of i64.
-        let most = i64::MAX as u64;
-        within("seed", self.seed as f64, self.seed <= most, "at most 9223372036854775807")?;
-        within("seed of the split", data.split_seed as f64, data.split_seed <= most, "at most 9223372036854775807")?;
-        within("shift", shift, shift <= 1024.0, "at most 1024")?;
-        within("brightness", brightness, (0.0..=1.0).contains(&brightness), "from 0 to 1")?;
-        within("height of the pictures", h as f64, (1..=4096).contains(&h), "from 1 to 4096")?;
-        within("width of the pictures", w as f64, (1..=4096).contains(&w), "from 1 to 4096")?;
-        within("channels", data.channels as f64, matches!(data.channels, 0 | 1 | 3), "0, 1 or 3")?;
-        let share = f64::from(data.test_share);
-        within("test share", share, share > 0.0 && share < 1.0, "above 0 and below 1")?;
+        let (lr, warmup) = (self.learning_rate, self.warmup_epochs);
+        OutOfRange::unless((1..=65_536).contains(&self.width), "width", self.width, "from 1 to 65536")?;
+        OutOfRange::unless(lr > 0.0 && lr <= 10.0, "learning rate", lr, "above 0 and at most 10")?;
+        let ok = warmup >= 0.0 && f64::from(warmup) <= f64::from(self.epochs);
+        OutOfRange::unless(ok, "warm-up", warmup, "from 0 to the epochs")?;
+        OutOfRange::unless((1..=100_000).contains(&self.epochs), "epochs", self.epochs, "from 1 to 100000")?;
+        OutOfRange::unless((2..=65_536).contains(&self.batch), "batch", self.batch, "from 2 to 65536")?;
+        OutOfRange::unless(self.seed <= MAX_SEED, "seed", self.seed, SEEDS)?;
+        self.augmentation.validate()?;
+        self.data.validate()?;
         if let OptimizerKind::Sgd { momentum } = self.optimizer {
-            within("momentum", momentum.into(), (0.0..1.0).contains(&momentum), "from 0 to below 1")?;
+            OutOfRange::unless((0.0..1.0).contains(&momentum), "momentum", momentum, "from 0 to below 1")?;
         }
         if let Decay::Step { parts, factor } = self.decay {
-            within("parts of the step decay", parts.into(), (1..=1000).contains(&parts), "from 1 to 1000")?;
-            within("factor of the step decay", factor.into(), factor > 0.0 && factor <= 1.0, "above 0 and at most 1")?;
+            OutOfRange::unless((1..=1000).contains(&parts), "parts of the step decay", parts, "from 1 to 1000")?;
+            let ok = factor > 0.0 && factor <= 1.0;
+            OutOfRange::unless(ok, "factor of the step decay", factor, "above 0 and at most 1")?;
         }
         Ok(())
     }
