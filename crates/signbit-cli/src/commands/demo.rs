@@ -80,9 +80,9 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let run = dir.join("run");
     let mut twin = training.prepare(recipe.as_twin(Some(TWIN_LEARNING_RATE)), &run.join(TWIN_FOLDER))?;
     let mut bits = training.prepare(recipe, &run)?;
+    let stop = interrupt::raised()?;
     bits.begin()?;
     twin.begin()?;
-    let stop = interrupt::raised()?;
     let (train, test) = (grouped(data.train.len() as u64), grouped(data.test.len() as u64));
     out.text(format_args!("digits: {train} pictures of 8x8 to train on, {test} to test; the network: small-cnn"))?;
     let (bits, twin) = (bits.train(&stop)?, twin.train(&stop)?);

@@ -154,9 +154,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         false => None,
     };
     let mut binary = training.prepare(recipe, &args.out)?;
+    // Before anything is written: from then on Ctrl-C ends with a run that goes on.
+    let stop = interrupt::raised()?;
     binary.begin()?;
     twin.as_mut().map_or(Ok(()), Prepared::begin)?;
-    let stop = interrupt::raised()?;
     let done = binary.train(&stop)?;
     let twin = twin.map(|twin| twin.train(&stop)).transpose()?;
     out.text(format_args!(
