@@ -29,18 +29,28 @@ pub fn infer(graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<Va
     let mut types = Vec::with_capacity(graph.nodes.len() + 1);
     types.push(graph.input);
     for node in &graph.nodes {
-        check_name(&node.name)?;
         if !names.insert(node.name.as_str()) {
             return Err(ModelError::DuplicateNode { node: node.name.clone() });
         }
-        let output = node_output(node, &types, Tensors(tensors))
-            .map_err(|source| ModelError::Node { node: node.name.clone(), source })?;
-        types.push(output);
+        types.push(infer_node(node, &types, tensors)?);
     }
     if graph.output.index() >= types.len() {
         return Err(ModelError::Output { value: graph.output.0, values: types.len() });
     }
     Ok(types)
+}
+
+/// The type of one node's output; `types` are those of the values before it, the input's first.
+///
+/// # Errors
+/// The node does not fit its operands or tensors, or its name is none.
+pub fn infer_node(
+    node: &Node,
+    types: &[ValueType],
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<ValueType, ModelError> {
+    check_name(&node.name)?;
+    node_output(node, types, Tensors(tensors)).map_err(|source| ModelError::Node { node: node.name.clone(), source })
 }
 
 fn node_output(node: &Node, types: &[ValueType], tensors: Tensors<'_>) -> Result<ValueType, NodeError> {

@@ -50,7 +50,7 @@ pub use builder::ModelBuilder;
 pub use error::{FileError, GeometryError, ModelError, NodeError, PreprocessingError, TensorError};
 pub use geometry::Geometry;
 pub use graph::{Graph, Node, ValueId};
-pub use infer::infer;
+pub use infer::{infer, infer_node};
 pub use model::Model;
 pub use ops::{Op, Padding};
 pub use preprocessing::{Preprocessing, Resize, ResizeFilter};

@@ -1,0 +1,1 @@
+//! Networks out again: ONNX and Larq Compute Engine's `.tflite`.

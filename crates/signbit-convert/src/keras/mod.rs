@@ -1,0 +1,1 @@
+//! Larq and Keras files: `.h5` and `.keras`.

@@ -1,0 +1,1 @@
+//! BNN-PYNQ parameter folders and `.npz` files.
