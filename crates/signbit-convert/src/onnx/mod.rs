@@ -1,1 +1,3 @@
 //! ONNX and QONNX files.
+
+pub(crate) mod proto;
