@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod architecture;
 mod draft;
 mod error;
 pub mod export;

@@ -1,1 +1,47 @@
-//! PyTorch state dicts in `.safetensors` files.
+//! PyTorch: state dicts in `.safetensors` files.
+//!
+//! A state dict holds names and numbers, but not which layer reads what: that comes from an [`Architecture`], or from
+//! one of the published networks that are recognised by their names.
+//!
+//! Pickle (`.pt`, `.pth`) is never read: it is a program that would be run.
+
+mod weights;
+
+use crate::architecture::{Architecture, build};
+use crate::{ConvertError, Imported};
+
+pub(crate) use weights::{Real, StateDict};
+
+/// Reads a `.safetensors` file of f32, f16, bf16 or f64 tensors. `module.` before all names is left out.
+///
+/// # Errors
+/// [`ConvertError::Malformed`] for a file that is not whole, [`ConvertError::Kind`] for pickle,
+/// [`ConvertError::MissingWeight`] and [`ConvertError::WeightShape`] where weights and architecture do not fit,
+/// [`ConvertError::Architecture`] where there is no architecture and the network is none of the known ones.
+pub fn read(bytes: &[u8], architecture: Option<&Architecture>) -> Result<Imported, ConvertError> {
+    refuse_pickle(bytes)?;
+    let weights = StateDict::parse(bytes)?;
+    match architecture {
+        Some(architecture) => build(architecture, &weights),
+        None => Err(unknown(&weights)),
+    }
+}
+
+fn unknown(weights: &StateDict<'_>) -> ConvertError {
+    let found = weights.some_names();
+    ConvertError::Architecture(format!(
+        "a state dict does not say which layer reads which weight, and its names are of no known network ({found}); give \
+         an architecture file or a recipe with it"
+    ))
+}
+
+/// A `.pt` or `.pth` file is an archive with `data.pkl`, or older, bare pickle.
+fn refuse_pickle(bytes: &[u8]) -> Result<(), ConvertError> {
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
+        let what = "this is pickle (.pt, .pth), which is never read; save it again in Python: from \
+                    safetensors.torch import save_file; save_file({k: v.contiguous().clone() for k, v in \
+                    model.state_dict().items()}, \"model.safetensors\")";
+        return Err(ConvertError::Malformed { format: "safetensors", what: what.into() });
+    }
+    Ok(())
+}
