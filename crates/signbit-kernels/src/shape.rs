@@ -11,6 +11,8 @@ pub enum Padding {
     Zero,
     /// An activation of +1.
     One,
+    /// An activation of -1.
+    MinusOne,
 }
 
 /// A two-dimensional convolution of an `[n, h, w, c_in]` input to `[n, out_h, out_w, c_out]`.

@@ -84,7 +84,7 @@ impl Window {
     pub(crate) fn bits(&self, conv: &Conv) -> i32 {
         let taps = match conv.padding {
             Padding::Zero => self.ky().len() * self.kx().len(),
-            Padding::One => conv.taps(),
+            Padding::One | Padding::MinusOne => conv.taps(),
         };
         (taps * conv.group_in()) as i32
     }

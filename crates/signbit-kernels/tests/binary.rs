@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{Rng, SIZES, convs, naive_dots, pack_rows};
+use common::{PADDINGS, Rng, SIZES, convs, naive_dots, pack_rows};
 use proptest::prelude::*;
 use signbit_kernels::{
     Isa, bits,
     conv::{self},
-    shape::{Conv, Padding},
+    shape::Conv,
     threshold::{self, Thresholds},
     weights::{self, PackedWeights},
 };
@@ -111,7 +111,7 @@ fn convolutions_of_interesting_channels() {
     let mut failures = Vec::new();
     for (i, c_in) in SIZES.into_iter().enumerate() {
         for (j, c_out) in [1, 8, 33, 64, 100].into_iter().enumerate() {
-            for padding in [Padding::Zero, Padding::One] {
+            for padding in PADDINGS {
                 let conv = Conv { pads: [1, 1, 1, 1], padding, ..Conv::new([1, 5, 4, c_in], c_out, [3, 3]) };
                 failures.extend(Case::new(conv, (i * 16 + j) as u64).failures(0..5));
             }
@@ -154,7 +154,7 @@ fn long_windows() {
         (2 * 16_001, 40, 2, [1, 2]),
         (2 * 16_000, 20, 2, [1, 2]),
     ] {
-        for padding in [Padding::Zero, Padding::One] {
+        for padding in PADDINGS {
             let conv = Conv { pads: [1, 1, 0, 1], padding, groups, ..Conv::new([1, 3, 3, c_in], c_out, kernel) };
             failures.extend(Case::new(conv, c_in as u64).failures(0..conv.rows()));
         }

@@ -214,6 +214,27 @@ pub enum NodeError {
         /// Upper bound.
         max: f32,
     },
+    /// The value of a padding is not finite or, of bits, neither 1 nor -1.
+    #[error("the padding value {value} of {dtype} must be {expected}", expected = match dtype {
+        DType::Bits => "1 or -1",
+        _ => "finite",
+    })]
+    PadValue {
+        /// The value.
+        value: f32,
+        /// The operand's element type.
+        dtype: DType,
+    },
+    /// The channels of a slice are none, or not all there.
+    #[error("the slice {start}..{end} of {channels} channels must hold at least one and end within them")]
+    Slice {
+        /// The first channel.
+        start: usize,
+        /// The channel behind the last one.
+        end: usize,
+        /// The operand's channels.
+        channels: usize,
+    },
     /// The output would have too many elements.
     #[error("the output has more than {MAX_ELEMENTS} elements per sample")]
     OutputTooLarge,

@@ -23,9 +23,30 @@ pub fn exp(x: f32) -> f32 {
     (series * power) as f32
 }
 
+/// `1 / (1 + e^-x)`: with `e = exp(-x)`, the sum `1 + e` and the quotient are each rounded to f32.
+///
+/// 0 where `e` is infinite, 1 where it vanishes beside 1. NaN stays NaN.
+#[must_use]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::exp;
+    use super::{exp, sigmoid};
+
+    /// Against f64: within two units in the last place, and monotone.
+    #[test]
+    fn sigmoid_is_close_to_the_f64_function() {
+        let mut last = 0.0;
+        for i in -870_000..200_000 {
+            let x = i as f32 * 1e-4;
+            let (ours, theirs) = (sigmoid(x), (1.0 / (1.0 + f64::from(-x).exp())) as f32);
+            assert!(ours.to_bits().abs_diff(theirs.to_bits()) <= 2, "{x}: {ours} {theirs}");
+            assert!(ours >= last, "{x}");
+            last = ours;
+        }
+    }
 
     #[test]
     fn special_values() {

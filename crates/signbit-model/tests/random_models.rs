@@ -49,7 +49,7 @@ fn model(bytes: &[u8]) -> Model {
 fn add_node(b: &mut ModelBuilder, choices: &mut Choices<'_>, x: (ValueId, ValueType), i: usize) -> ValueId {
     let name = |what: &str| format!("{what}{i}");
     let (last, ValueType { shape, dtype }) = x;
-    let op = match (dtype, choices.below(8)) {
+    let op = match (dtype, choices.below(12)) {
         (DType::F32 | DType::I32, 0 | 1) => Op::Sign,
         (DType::I32, 2..=4) => {
             b.tensor(name("t"), integers(&[shape.c])).tensor(name("f"), pattern(&[1, shape.c]));
@@ -62,6 +62,19 @@ fn add_node(b: &mut ModelBuilder, choices: &mut Choices<'_>, x: (ValueId, ValueT
         (DType::Bits, 0) => Op::Unpack,
         (DType::F32 | DType::Bits, 1..=5) => return convolution(b, choices, x, i),
         (_, 6) => Op::MaxPool2d { geometry: choices.geometry() },
+        (_, 8) => {
+            let start = choices.below(shape.c);
+            Op::Slice { start, end: start + 1 + choices.below(shape.c - start) }
+        }
+        (DType::F32 | DType::Bits, 9) => {
+            let value = if dtype == DType::Bits { [1.0, -1.0] } else { [0.1, -3.0] }[choices.below(2)];
+            Op::Pad { pads: choices.geometry().pads, value }
+        }
+        (DType::F32, 10) => Op::Sigmoid,
+        (DType::F32 | DType::I32, 11) => {
+            let k = b.node(name("peak"), Op::GlobalMaxPool, &[b.input()]);
+            return b.node(name("mul"), Op::Mul, &[last, k]);
+        }
         (DType::F32, _) => Op::ActivationScale { geometry: choices.geometry() },
         _ => return b.node(name("concat"), Op::Concat, &[last, last]),
     };
@@ -77,7 +90,7 @@ fn convolution(b: &mut ModelBuilder, choices: &mut Choices<'_>, (last, ty): (Val
     let shape = [c_out, geometry.kernel[0], geometry.kernel[1], c / groups];
     let op = if ty.dtype == DType::Bits {
         b.tensor(&weight, pattern(&shape));
-        let padding = [Padding::Zero, Padding::One][choices.below(2)];
+        let padding = [Padding::Zero, Padding::One, Padding::MinusOne][choices.below(3)];
         Op::BinaryConv2d { weight, geometry, groups, padding }
     } else {
         b.tensor(&weight, if choices.below(2) == 0 { reals(&shape) } else { pattern(&shape) });
@@ -104,7 +117,8 @@ fn the_generator_makes_many_kinds_of_nodes() {
         }
     }
     let kinds = ["binary_conv2d", "conv2d", "threshold", "max_pool2d", "concat", "unpack", "mul_add"];
-    let rare: Vec<_> = kinds.iter().filter(|kind| seen.get(*kind).is_none_or(|&n| n < 20)).collect();
+    let kinds = kinds.iter().chain(&["slice", "pad", "sigmoid", "mul"]);
+    let rare: Vec<_> = kinds.filter(|kind| seen.get(*kind).is_none_or(|&n| n < 20)).collect();
     assert!(rare.is_empty(), "{rare:?} of {seen:?}");
 }
 

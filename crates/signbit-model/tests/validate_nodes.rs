@@ -132,6 +132,8 @@ fn input_dtype() {
         (i32s(2), Op::PRelu { slope: name() }, wrong("f32", DType::I32)),
         (i32s(2), Op::Clip { min: 0.0, max: 1.0 }, wrong("f32", DType::I32)),
         (i32s(2), Op::Softmax, wrong("f32", DType::I32)),
+        (bits(2), Op::Sigmoid, wrong("f32", DType::Bits)),
+        (i32s(2), Op::Pad { pads: [1; 4], value: 0.0 }, wrong("f32 or bits", DType::I32)),
         (bits(2), Op::ActivationScale { geometry }, wrong("f32", DType::Bits)),
     ];
     let mut failed = Vec::new();
@@ -163,10 +165,35 @@ fn input_shape() {
     };
     let error = node_error(&[picture], dense("w"), vec![("w", reals(&[1, 12]))]);
     assert_eq!(shape(error), (0, picture.shape));
-    for op in [Op::Add, Op::Mul, Op::Concat] {
+    for op in [Op::Add, Op::Concat] {
         let error = node_error(&[picture, f32s(1, 1, 3)], op, vec![]);
         assert_eq!(shape(error), (1, Shape::vector(3)));
     }
+}
+
+/// One shape, one channel, or one pixel; nothing between, and not one number for all.
+#[test]
+fn shapes_of_a_factor() {
+    let shape = Shape::new(2, 3, 4);
+    let mut wrong = Vec::new();
+    for (h, w, c) in (1..4).flat_map(|h| (1..5).flat_map(move |w| (1..6).map(move |c| (h, w, c)))) {
+        let mut b = ModelBuilder::new(Shape::new(2, 3, 5));
+        let x = b.node("x", Op::Slice { start: 0, end: 4 }, &[b.input()]);
+        // A value of any shape: a window of the right size over a padded input.
+        let k = b.node("pad", Op::Pad { pads: [0, 0, 2, 2], value: 0.0 }, &[b.input()]);
+        let k = b.node("pool", Op::MaxPool2d { geometry: Geometry::valid([5 - h, 6 - w], [1, 1], [1, 1]) }, &[k]);
+        let k = b.node("k", Op::Slice { start: 0, end: c }, &[k]);
+        let y = b.node("y", Op::Mul, &[x, k]);
+        let found = Shape::new(h, w, c);
+        let valid = found == shape || found == Shape::new(2, 3, 1) || found == Shape::vector(4);
+        match b.finish(y) {
+            Ok(model) if valid && model.output_type().unwrap().shape == shape => {}
+            Err(ModelError::Node { source: NodeError::InputShape { input: 1, expected, found: shape }, .. })
+                if !valid && shape == found && expected == "2x3x4, 2x3x1 or 1x1x4" => {}
+            other => wrong.push((found, other)),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[test]
@@ -286,6 +313,49 @@ fn clip_bounds() {
     for (min, max) in [(1.0, 0.0), (f32::NAN, 0.0), (0.0, f32::NAN), (f32::NEG_INFINITY, 0.0)] {
         let error = node_error(&[f32s(1, 1, 1)], Op::Clip { min, max }, vec![]);
         assert!(matches!(error, NodeError::ClipBounds { .. }), "{min} {max}: {error:?}");
+    }
+}
+
+#[test]
+fn pad_value() {
+    let (real, bit) = (f32s(1, 1, 1), bits(1));
+    let op = |value| Op::Pad { pads: [1, 0, 0, 0], value };
+    for (x, value) in [(real, f32::NAN), (real, f32::INFINITY), (bit, 0.0), (bit, 1.5), (bit, f32::NAN)] {
+        let error = node_error(&[x], op(value), vec![]);
+        assert!(matches!(error, NodeError::PadValue { dtype, .. } if dtype == x.dtype), "{value}: {error:?}");
+    }
+    for (x, value) in [(real, -0.0), (real, f32::MAX), (real, 1e-45), (bit, 1.0), (bit, -1.0)] {
+        let output = try_node(&[x], op(value), vec![]).unwrap().output_type().unwrap();
+        assert_eq!(output, ValueType::new(Shape::new(2, 1, 1), x.dtype));
+    }
+}
+
+#[test]
+fn pad_sizes() {
+    let op = |pads| Op::Pad { pads, value: 0.0 };
+    let output = |pads| try_node(&[f32s(2, 3, 4)], op(pads), vec![]).unwrap().output_type().unwrap().shape;
+    assert_eq!(output([1, 2, 3, 4]), Shape::new(6, 9, 4));
+    assert_eq!(output([0; 4]), Shape::new(2, 3, 4));
+    assert_eq!(output([limits::MAX_GEOMETRY, 0, 0, 0]), Shape::new(limits::MAX_GEOMETRY + 2, 3, 4));
+    for pads in [[0, 0, limits::MAX_GEOMETRY + 1, 0], [usize::MAX; 4]] {
+        let error = node_error(&[f32s(2, 3, 4)], op(pads), vec![]);
+        assert_eq!(error, NodeError::Geometry(GeometryError::TooLarge));
+    }
+    let error = node_error(&[f32s(2, 3, 4)], op([limits::MAX_GEOMETRY; 4]), vec![]);
+    assert_eq!(error, NodeError::OutputTooLarge);
+}
+
+#[test]
+fn slice_range() {
+    for x in [f32s(2, 2, 3), i32s(3), bits(3)] {
+        for (start, end) in [(0, 0), (2, 2), (2, 1), (0, 4), (3, 4), (usize::MAX, 1), (0, usize::MAX)] {
+            let error = node_error(&[x], Op::Slice { start, end }, vec![]);
+            assert_eq!(error, NodeError::Slice { start, end, channels: 3 });
+        }
+        for (start, end) in [(0, 3), (1, 3), (2, 3), (0, 1)] {
+            let output = try_node(&[x], Op::Slice { start, end }, vec![]).unwrap().output_type().unwrap();
+            assert_eq!(output, ValueType::new(Shape { c: end - start, ..x.shape }, x.dtype));
+        }
     }
 }
 

@@ -68,8 +68,8 @@ enum Tap<'a> {
     Words(&'a [u64]),
     /// The words of a pixel in which the group begins at a bit.
     Bits(&'a [u64], usize),
-    /// Padding that counts as +1.
-    Ones,
+    /// Padding that counts as +1 or -1: all bits of its words.
+    Padding(u64),
 }
 
 #[inline(always)]
@@ -111,7 +111,7 @@ impl Input<'_> {
         let row_words = conv.taps() * words_in;
         let [rows_y, rows_x] = match conv.padding {
             Padding::Zero => [self.window.ky(), self.window.kx()],
-            Padding::One => [0..conv.kernel[0], 0..conv.kernel[1]],
+            Padding::One | Padding::MinusOne => [0..conv.kernel[0], 0..conv.kernel[1]],
         };
         let n = self.window.bits(conv);
         let mut mismatches = [0u32; C];
@@ -124,7 +124,7 @@ impl Input<'_> {
                     Tap::Bits(acts, bit) => {
                         count(&mut mismatches, w, |i| read_bits(acts, bit + i * 64, (group_in - i * 64).min(64)))
                     }
-                    Tap::Ones => count(&mut mismatches, w, |i| u64::MAX >> (64 - (group_in - i * 64).min(64))),
+                    Tap::Padding(bits) => count(&mut mismatches, w, |i| bits >> (64 - (group_in - i * 64).min(64))),
                 }
             }
         }
@@ -134,7 +134,7 @@ impl Input<'_> {
     #[inline(always)]
     fn tap(&self, group: usize, ky: usize, kx: usize) -> Tap<'_> {
         if !self.window.contains(ky, kx) {
-            return Tap::Ones;
+            return Tap::Padding(if self.conv.padding == Padding::One { u64::MAX } else { 0 });
         }
         let (conv, bit) = (self.conv, group * self.conv.group_in());
         let pixel = &self.acts[self.window.input(conv, ky, kx) * words(conv.c_in)..][..words(conv.c_in)];

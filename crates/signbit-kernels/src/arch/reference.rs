@@ -89,6 +89,7 @@ fn dot(conv: &Conv, acts: &[u64], weights: &[u64], [n, oy, ox]: [usize; 3], o: u
                     }
                     (_, _, Padding::Zero) => 0,
                     (_, _, Padding::One) => 1,
+                    (_, _, Padding::MinusOne) => -1,
                 };
                 sum += act * sign(row, (ky * conv.kernel[1] + kx) * conv.group_in() + c);
             }

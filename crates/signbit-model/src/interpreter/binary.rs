@@ -20,6 +20,7 @@ pub(super) fn conv2d(
     let padded = match padding {
         Padding::Zero => 0,
         Padding::One => 1,
+        Padding::MinusOne => -1,
     };
     let mut y = Vec::with_capacity(x.n * output.elements());
     for (sample, position) in outputs(x.n, output) {
@@ -116,7 +117,7 @@ mod tests {
 
     /// One row of four pixels + - - +, weights + + -, one pad on each side.
     #[test]
-    fn binary_conv2d_with_both_paddings() {
+    fn binary_conv2d_with_every_padding() {
         let geometry = Geometry { pads: [0, 1, 0, 1], ..Geometry::valid([1, 3], [1, 1], [1, 1]) };
         let x = [1.0, -1.0, -1.0, 1.0];
         let y = |padding| {
@@ -125,6 +126,7 @@ mod tests {
         };
         assert_eq!(y(Padding::Zero), ints(&[2, 1, -3, 0]));
         assert_eq!(y(Padding::One), ints(&[3, 1, -3, -1]));
+        assert_eq!(y(Padding::MinusOne), ints(&[1, 1, -3, 1]));
     }
 
     #[test]
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_in_the_padding_is_zero_or_the_sum_of_weights() {
+    fn a_window_in_the_padding_is_zero_or_a_sum_of_weights() {
         let geometry = Geometry { pads: [2, 0, 0, 0], ..Geometry::valid([1, 1], [1, 1], [1, 1]) };
         let y = |padding| {
             let weight = signs("w", &[1, 1, 1, 3], &[-1, -1, 1]);
@@ -146,6 +148,7 @@ mod tests {
         };
         assert_eq!(y(Padding::Zero), ints(&[0, 0, 1]));
         assert_eq!(y(Padding::One), ints(&[-1, -1, 1]));
+        assert_eq!(y(Padding::MinusOne), ints(&[1, 1, 1]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::pool::greatest;
 use super::{Value, ValueData};
 use crate::error::NodeError;
-use crate::math;
+use crate::{Shape, math};
 
 pub(super) fn mul_add(x: &Value, mul: &[f32], add: &[f32]) -> ValueData {
     let x = x.to_f32();
@@ -16,10 +16,14 @@ pub(super) fn add(a: &Value, b: &Value) -> Result<ValueData, NodeError> {
 }
 
 pub(super) fn mul(x: &Value, k: &Value) -> Result<ValueData, NodeError> {
-    // A factor of one channel serves all channels of its pixel.
-    let repeat = x.ty.shape.c / k.ty.shape.c;
-    let factors = k.f32()?.iter().flat_map(|&k| std::iter::repeat_n(k, repeat));
-    Ok(ValueData::F32(x.to_f32().iter().zip(factors).map(|(x, k)| x * k).collect()))
+    let (Shape { h, w, c }, factors) = (x.ty.shape, k.f32()?);
+    // The factor of element `i`. One per channel serves all pixels of its sample, one per pixel all its channels.
+    let factor = |i: usize| match k.ty.shape {
+        shape if shape == x.ty.shape => factors[i],
+        shape if shape == Shape::vector(c) => factors[i / (h * w * c) * c + i % c],
+        _ => factors[i / c],
+    };
+    Ok(ValueData::F32(x.to_f32().iter().enumerate().map(|(i, x)| x * factor(i)).collect()))
 }
 
 pub(super) fn relu(x: &Value) -> Result<ValueData, NodeError> {
@@ -53,6 +57,10 @@ pub(super) fn clip(x: &Value, min: f32, max: f32) -> Result<ValueData, NodeError
         }
     };
     Ok(ValueData::F32(x.f32()?.iter().map(clip).collect()))
+}
+
+pub(super) fn sigmoid(x: &Value) -> Result<ValueData, NodeError> {
+    Ok(ValueData::F32(x.f32()?.iter().map(|&x| math::sigmoid(x)).collect()))
 }
 
 pub(super) fn softmax(x: &Value) -> Result<ValueData, NodeError> {
@@ -124,6 +132,17 @@ mod tests {
         assert_eq!(y.data, real(&[2.0, 6.0, -6.0, 12.0]));
     }
 
+    /// One factor per channel and sample: two samples of two pixels.
+    #[test]
+    fn mul_by_a_factor_per_channel() {
+        let mut b = ModelBuilder::new(Shape::new(2, 1, 2));
+        let k = b.node("k", Op::GlobalMaxPool, &[b.input()]);
+        let y = b.node("y", Op::Mul, &[b.input(), k]);
+        let model = b.finish(y).unwrap();
+        let y = run(&model, 2, &[1.0, 5.0, 3.0, -1.0, 0.5, 2.0, -4.0, 1.0]).unwrap();
+        assert_eq!(y.data, real(&[3.0, 25.0, 9.0, -5.0, 0.25, 4.0, -2.0, 2.0]));
+    }
+
     #[test]
     fn mul_of_an_integer() {
         let mut b = ModelBuilder::new(Shape::vector(2));
@@ -162,6 +181,18 @@ mod tests {
         let op = Op::Clip { min: -1.0, max: 6.0 };
         let y = run_op(Shape::vector(4), &[-2.0, 7.0, 0.5, f32::NAN], op, vec![]);
         assert_eq!(float_bits(y), [-1.0_f32, 6.0, 0.5, f32::NAN].map(f32::to_bits));
+    }
+
+    #[test]
+    fn sigmoid_saturates_and_keeps_nan() {
+        let x = [0.0, -0.0, 1.0, 20.0, f32::INFINITY, -87.0, -89.0, -1e30, f32::NEG_INFINITY, f32::NAN];
+        let e = crate::math::exp;
+        let y = [0.5, 0.5, 1.0 / (1.0 + e(-1.0)), 1.0, 1.0, 1.0 / (1.0 + e(87.0)), 0.0, 0.0, 0.0, f32::NAN];
+        let found = run_op(Shape::vector(10), &x, Op::Sigmoid, vec![]);
+        let ValueData::F32(found) = found else { panic!("{found:?}") };
+        assert!(found[9].is_nan());
+        assert_eq!(found[..9], y[..9]);
+        assert!(found[5] > 0.0 && found[5] < 1e-37);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Operators that only move elements.
 
-use super::{Value, ValueData};
+use super::{Value, ValueData, window};
 use crate::error::NodeError;
+use crate::{Geometry, ValueType};
 
 pub(super) fn concat(inputs: &[&Value]) -> Result<ValueData, NodeError> {
     let channels: Vec<usize> = inputs.iter().map(|x| x.ty.shape.c).collect();
@@ -10,6 +11,43 @@ pub(super) fn concat(inputs: &[&Value]) -> Result<ValueData, NodeError> {
         Some(ValueData::Bits(_)) => ValueData::Bits(pixel_by_pixel(&collect(inputs, Value::signs)?, &channels)),
         _ => ValueData::F32(pixel_by_pixel(&collect(inputs, Value::f32)?, &channels)),
     })
+}
+
+pub(super) fn pad(x: &Value, ty: ValueType, pads: [usize; 4], value: f32) -> Result<ValueData, NodeError> {
+    Ok(match &x.data {
+        ValueData::Bits(data) => ValueData::Bits(framed(data, x, ty, pads, if value > 0.0 { 1 } else { -1 })),
+        _ => ValueData::F32(framed(x.f32()?, x, ty, pads, value)),
+    })
+}
+
+/// Each pixel of the output is the input's under a window of one element, or outside of it `value`.
+fn framed<T: Copy>(data: &[T], x: &Value, ty: ValueType, pads: [usize; 4], value: T) -> Vec<T> {
+    let frame = Geometry { pads, ..Geometry::valid([1, 1], [1, 1], [1, 1]) };
+    let input = x.ty.shape;
+    let mut y = Vec::with_capacity(x.n * ty.shape.elements());
+    for (sample, position) in window::outputs(x.n, ty.shape) {
+        for (_, pixel) in window::taps(&frame, input, position) {
+            match pixel {
+                Some(pixel) => y.extend_from_slice(&data[(sample * input.h * input.w + pixel) * input.c..][..input.c]),
+                None => y.extend(std::iter::repeat_n(value, input.c)),
+            }
+        }
+    }
+    y
+}
+
+pub(super) fn slice(x: &Value, start: usize, end: usize) -> ValueData {
+    let c = x.ty.shape.c;
+    match &x.data {
+        ValueData::F32(data) => ValueData::F32(channels(data, c, start, end)),
+        ValueData::I32(data) => ValueData::I32(channels(data, c, start, end)),
+        ValueData::Bits(data) => ValueData::Bits(channels(data, c, start, end)),
+    }
+}
+
+/// Of each pixel of `c` channels, those from `start` to `end`.
+fn channels<T: Copy>(data: &[T], c: usize, start: usize, end: usize) -> Vec<T> {
+    data.chunks_exact(c).flat_map(|pixel| &pixel[start..end]).copied().collect()
 }
 
 fn collect<'a, T>(
@@ -63,6 +101,28 @@ mod tests {
         assert_eq!(twice(&[], 2, &x), real(&[1.0, 2.0, 1.0, 2.0, -3.0, -4.0, -3.0, -4.0]));
         assert_eq!(twice(&[Op::Sign], 2, &x), bits(&[1, 1, 1, 1, -1, -1, -1, -1]));
         assert_eq!(twice(&[Op::Sign, conv], 2, &x), ints(&[2, 2, -2, -2]));
+    }
+
+    #[test]
+    fn pad_puts_a_frame_around_each_sample() {
+        // One row of two pixels in two samples; one row above, one column on the left, two on the right.
+        let op = |value| Op::Pad { pads: [1, 1, 0, 2], value };
+        let shape = Shape::new(1, 2, 1);
+        let y = run_ops(shape, &[1.0, -2.0, 3.0, -4.0], vec![op(0.5)], vec![]);
+        let [f, g] = [[0.5; 5], [0.5, 1.0, -2.0, 0.5, 0.5]];
+        assert_eq!(y, real(&[f, g, f, [0.5, 3.0, -4.0, 0.5, 0.5]].concat()));
+        let y = run_ops(shape, &[1.0, -2.0], vec![Op::Sign, op(-1.0)], vec![]);
+        assert_eq!(y, bits(&[-1, -1, -1, -1, -1, -1, 1, -1, -1, -1]));
+        let y = run_ops(shape, &[1.0, -2.0], vec![Op::Sign, op(1.0)], vec![]);
+        assert_eq!(y, bits(&[1, 1, 1, 1, 1, 1, 1, -1, 1, 1]));
+    }
+
+    #[test]
+    fn slice_takes_channels_of_every_pixel() {
+        let (shape, slice) = (Shape::new(1, 2, 3), Op::Slice { start: 1, end: 3 });
+        let x = [1.0, 2.0, -3.0, 4.0, -5.0, 6.0];
+        assert_eq!(run_ops(shape, &x, vec![slice.clone()], vec![]), real(&[2.0, -3.0, -5.0, 6.0]));
+        assert_eq!(run_ops(shape, &x, vec![Op::Sign, slice], vec![]), bits(&[1, -1, -1, 1]));
     }
 
     #[test]

@@ -89,8 +89,11 @@ fn eval(op: &Op, inputs: &[&Value], ty: ValueType, tensors: Tensors<'_>) -> Resu
             let (shift_in, shift_out) = (tensors.f32(shift_in)?, tensors.f32(shift_out)?);
             elementwise::rprelu(x, shift_in, tensors.f32(slope)?, shift_out)?
         }
+        Op::Sigmoid => elementwise::sigmoid(x)?,
         Op::Clip { min, max } => elementwise::clip(x, *min, *max)?,
         Op::Softmax => elementwise::softmax(x)?,
+        Op::Pad { pads, value } => layout::pad(x, ty, *pads, *value)?,
+        Op::Slice { start, end } => layout::slice(x, *start, *end),
         Op::Concat => layout::concat(inputs)?,
         Op::Flatten => x.data.clone(),
     })

@@ -31,6 +31,7 @@ pub(super) fn dtype(input: usize, found: DType, allowed: &[DType]) -> Result<(),
         [DType::F32] => "f32",
         [DType::I32] => "i32",
         [DType::Bits] => "bits",
+        [DType::F32, DType::Bits] => "f32 or bits",
         _ => "f32 or i32",
     };
     Err(NodeError::InputDType { input, expected, found })

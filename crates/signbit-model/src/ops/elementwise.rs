@@ -2,7 +2,7 @@
 
 use super::check::{self, Tensors};
 use crate::error::NodeError;
-use crate::{DType, ValueType};
+use crate::{DType, Shape, ValueType};
 
 pub(super) fn unary(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
     let shape = check::one_of(inputs, &[DType::F32])?;
@@ -51,9 +51,9 @@ pub(super) fn mul(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
     let (x, k) = check::two(inputs)?;
     check::dtype(0, x.dtype, &[DType::F32, DType::I32])?;
     check::dtype(1, k.dtype, &[DType::F32])?;
-    let (h, w) = (x.shape.h, x.shape.w);
-    if (k.shape.h, k.shape.w) != (h, w) || (k.shape.c != x.shape.c && k.shape.c != 1) {
-        let expected = format!("{} or {h}x{w}x1", x.shape);
+    let Shape { h, w, c } = x.shape;
+    if ![x.shape, Shape::new(h, w, 1), Shape::vector(c)].contains(&k.shape) {
+        let expected = format!("{}, {h}x{w}x1 or 1x1x{c}", x.shape);
         return Err(NodeError::InputShape { input: 1, expected, found: k.shape });
     }
     Ok(ValueType { shape: x.shape, dtype: DType::F32 })

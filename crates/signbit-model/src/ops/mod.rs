@@ -26,6 +26,8 @@ pub enum Padding {
     Zero,
     /// The activation +1.
     One,
+    /// The activation -1.
+    MinusOne,
 }
 
 /// An operator with its attributes; tensors are named.
@@ -134,7 +136,9 @@ pub enum Op {
     Concat,
     /// F32 or I32 by F32 -> F32: `y = x * k`; an `i32` is converted first.
     ///
-    /// The second input has the first one's shape, or one channel that serves all.
+    /// The second input has the first one's shape, or one channel that serves all (`H x W x 1`), or one factor
+    /// per channel that serves all pixels of its sample (`1 x 1 x C`, a squeeze-and-excite gate). Where two of
+    /// these hold, they say the same.
     Mul,
     /// F32: `y = x > 0 ? x : 0.0`; so -0.0 and NaN become 0.0.
     Relu,
@@ -164,6 +168,24 @@ pub enum Op {
         #[serde(with = "exact_f32")]
         max: f32,
     },
+    /// F32: `e = exp(-x)` by [`crate::math::exp`], `y = 1.0 / (1.0 + e)`, sum and quotient rounded separately;
+    /// NaN stays NaN.
+    Sigmoid,
+    /// F32 or Bits, to `(H + top + bottom) x (W + left + right) x C`: the input in a frame of elements `value`.
+    Pad {
+        /// Padding: top, left, bottom, right.
+        pads: [usize; 4],
+        /// What the frame holds: finite; of bits, 1 or -1.
+        #[serde(with = "exact_f32")]
+        value: f32,
+    },
+    /// Any type: the channels `start .. end` of each pixel.
+    Slice {
+        /// The first channel.
+        start: usize,
+        /// The channel behind the last one; above `start`, at most `C`.
+        end: usize,
+    },
     /// Any type, to a vector `1 x 1 x (H * W * C)`, in the order of memory: rows, columns, channels.
     Flatten,
     /// F32, over the channels of each pixel: `m` is the maximum (as [`Op::MaxPool2d`]),
@@ -183,7 +205,7 @@ pub enum Op {
 
 impl Op {
     /// The names of all operators, as they stand in a file.
-    pub const NAMES: [&str; 23] = [
+    pub const NAMES: [&str; 26] = [
         "conv2d",
         "dense",
         "binary_conv2d",
@@ -204,6 +226,9 @@ impl Op {
         "prelu",
         "rprelu",
         "clip",
+        "sigmoid",
+        "pad",
+        "slice",
         "flatten",
         "softmax",
         "activation_scale",
@@ -233,6 +258,9 @@ impl Op {
             Self::PRelu { .. } => "prelu",
             Self::RPRelu { .. } => "rprelu",
             Self::Clip { .. } => "clip",
+            Self::Sigmoid => "sigmoid",
+            Self::Pad { .. } => "pad",
+            Self::Slice { .. } => "slice",
             Self::Flatten => "flatten",
             Self::Softmax => "softmax",
             Self::ActivationScale { .. } => "activation_scale",
@@ -263,6 +291,9 @@ impl Op {
             | Self::Mul
             | Self::Relu
             | Self::Clip { .. }
+            | Self::Sigmoid
+            | Self::Pad { .. }
+            | Self::Slice { .. }
             | Self::Flatten
             | Self::Softmax
             | Self::ActivationScale { .. } => Vec::new(),
@@ -292,12 +323,14 @@ impl Op {
             Self::Add => elementwise::add(inputs),
             Self::Mul => elementwise::mul(inputs),
             Self::MulAdd { mul, add } => elementwise::mul_add(inputs, tensors, mul, add),
-            Self::Relu | Self::Softmax => elementwise::unary(inputs),
+            Self::Relu | Self::Sigmoid | Self::Softmax => elementwise::unary(inputs),
             Self::PRelu { slope } => elementwise::per_channel(inputs, tensors, &[slope]),
             Self::RPRelu { shift_in, slope, shift_out } => {
                 elementwise::per_channel(inputs, tensors, &[shift_in, slope, shift_out])
             }
             Self::Clip { min, max } => elementwise::clip(inputs, *min, *max),
+            Self::Pad { pads, value } => layout::pad(inputs, *pads, *value),
+            Self::Slice { start, end } => layout::slice(inputs, *start, *end),
             Self::Concat => layout::concat(inputs),
             Self::Flatten => layout::flatten(inputs),
         }

@@ -58,10 +58,20 @@ pub(crate) fn every_operator() -> Model {
     let conv = Op::BinaryConv2d { weight: "bin".into(), geometry: same, groups: 1, padding: Padding::Zero };
     let d = b.node("bin", conv.clone(), &[s]);
     let t = b.node("thr", Op::Threshold { threshold: "thr".into(), flip: "flip".into() }, &[d]);
-    let d2 = b.node("bin2", with_one_padding(conv), &[t]);
+    let d2 = b.node("bin2", with_padding(conv.clone(), Padding::One), &[t]);
+    let slice = Op::Slice { start: 2, end: 66 };
+    let padded = b.node("pad_bits", Op::Pad { pads: [0, 1, 2, 0], value: -1.0 }, &[t]);
+    b.node("slice_bits", slice.clone(), &[padded]);
+    let d3 = b.node("bin3", with_padding(conv, Padding::MinusOne), &[t]);
+    b.node("slice_i32", slice, &[d3]);
     let m = b.node("mul_add", Op::MulAdd { mul: "mul".into(), add: "add".into() }, &[d2]);
     let k = b.node("k", Op::ActivationScale { geometry: same }, &[x]);
     let scaled = b.node("scaled", Op::Mul, &[m, k]);
+    let peak = b.node("squeeze", Op::GlobalMaxPool, &[x]);
+    let gate = b.node("gate", Op::Sigmoid, &[peak]);
+    let scaled = b.node("gated", Op::Mul, &[scaled, gate]);
+    let padded = b.node("pad", Op::Pad { pads: [2, 0, 0, 1], value: 0.1 }, &[x]);
+    b.node("slice", Op::Slice { start: 0, end: 1 }, &[padded]);
     let sum = b.node("sum", Op::Add, &[scaled, x]);
     let op = Op::RPRelu { shift_in: "rsign".into(), slope: "slope".into(), shift_out: "add".into() };
     let r = b.node("rprelu", op, &[sum]);
@@ -78,11 +88,9 @@ pub(crate) fn every_operator() -> Model {
     b.finish(y).unwrap()
 }
 
-fn with_one_padding(op: Op) -> Op {
+fn with_padding(op: Op, padding: Padding) -> Op {
     match op {
-        Op::BinaryConv2d { weight, geometry, groups, .. } => {
-            Op::BinaryConv2d { weight, geometry, groups, padding: Padding::One }
-        }
+        Op::BinaryConv2d { weight, geometry, groups, .. } => Op::BinaryConv2d { weight, geometry, groups, padding },
         other => other,
     }
 }

@@ -56,8 +56,8 @@ impl Operator for BinaryConv2d {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
-        if inputs[0].dtype != DType::Bits && self.conv.padding == Padding::One {
-            return Err("padding with one needs a binary input; use zero padding".into());
+        if inputs[0].dtype != DType::Bits && self.conv.padding != Padding::Zero {
+            return Err("padding with +1 or -1 needs a binary input; use zero padding".into());
         }
         conv_output(&self.conv)
     }
@@ -81,7 +81,11 @@ impl Operator for BinaryConv2d {
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0);
         let conv = self.at(x.n());
-        let pad = if conv.padding == Padding::One { 1.0 } else { 0.0 };
+        let pad = match conv.padding {
+            Padding::Zero => 0.0,
+            Padding::One => 1.0,
+            Padding::MinusOne => -1.0,
+        };
         let im2row = Im2Row::new(conv, pad);
         let mut dx = pass.wanted[0].then(|| cx.buffers.real(conv.n * x.shape().elements()));
         if dx.is_some() {
@@ -115,6 +119,7 @@ impl Operator for BinaryConv2d {
             let padding = match conv.padding {
                 Padding::Zero => signbit_model::Padding::Zero,
                 Padding::One => signbit_model::Padding::One,
+                Padding::MinusOne => signbit_model::Padding::MinusOne,
             };
             (Op::BinaryConv2d { weight, geometry, groups, padding }, DType::I32)
         } else {
@@ -136,7 +141,7 @@ mod tests {
         let geometries = [
             (Geometry::same(5, 4, [3, 3], [1, 1], [1, 1]), 1, Padding::Zero),
             (Geometry::same(5, 4, [3, 3], [1, 1], [1, 1]), 1, Padding::One),
-            (Geometry { kernel: [3, 2], stride: [2, 1], dilation: [1, 2], pads: [1, 0, 2, 1] }, 1, Padding::One),
+            (Geometry { kernel: [3, 2], stride: [2, 1], dilation: [1, 2], pads: [1, 0, 2, 1] }, 1, Padding::MinusOne),
             (Geometry::padded([3, 3], [2, 2], 1), 2, Padding::Zero),
         ];
         for (geometry, groups, padding) in geometries {

@@ -17,6 +17,7 @@ use crate::memory::Memory;
 use crate::plan::{Place, Plan, Step, Values};
 use crate::threads::{Rows, Workers};
 use binary::{Binary, Thresholds};
+use layout::Frame;
 use real::{Real, ScaleMap};
 use stage::PerChannel;
 use window::Window;
@@ -47,6 +48,10 @@ pub(crate) enum F32Kernel {
     /// With the divisor, where it is not the number of taps inside of the input.
     Avg(Window, Option<usize>),
     Concat,
+    /// With the value of the frame.
+    Pad(Frame, f32),
+    /// From this channel on.
+    Slice(usize),
     Softmax,
     ScaleMap(ScaleMap),
 }
@@ -58,6 +63,8 @@ pub(crate) enum I32Kernel {
     Dots(Binary),
     Max(Window),
     Concat,
+    /// From this channel on.
+    Slice(usize),
 }
 
 /// Kernels that make bits.
@@ -74,6 +81,10 @@ pub(crate) enum BitsKernel {
     Threshold(Thresholds),
     Max(Window),
     Concat,
+    /// With a frame of +1, or else of -1.
+    Pad(Frame, bool),
+    /// From this channel on.
+    Slice(usize),
     /// Closes the gaps behind each pixel's bits.
     Flatten,
 }
@@ -166,6 +177,11 @@ impl F32Kernel {
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.f32(value));
             }
+            Self::Pad(frame, value) => frame.run(values.f32(x), frame.input.c, rows, out, |out| out.fill(*value)),
+            Self::Slice(start) => {
+                let (channels, pixels) = values.channels_and_pixels(step, &rows);
+                layout::slice(values.f32(x), channels, *start, pixels, out);
+            }
             Self::Softmax => {
                 let channels = values.plan.types[x].shape.c;
                 elementwise::softmax(same_range(values.f32(x), &rows, out.len()), channels, out);
@@ -185,6 +201,10 @@ impl I32Kernel {
             Self::Max(window) => window.max(values.i32(x), rows, out, i32::max),
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.i32(value));
+            }
+            Self::Slice(start) => {
+                let (channels, pixels) = values.channels_and_pixels(step, &rows);
+                layout::slice(values.i32(x), channels, *start, pixels, out);
             }
         }
     }
@@ -215,6 +235,11 @@ impl BitsKernel {
             }
             Self::Max(window) => window.max_bits(isa, values.bits(x), rows, out),
             Self::Concat => layout::concat_bits(values, step, rows, out),
+            Self::Pad(frame, plus) => frame.run_bits(values.bits(x), rows, out, *plus),
+            Self::Slice(start) => {
+                let (channels, pixels) = values.channels_and_pixels(step, &rows);
+                layout::slice_bits(values.bits(x), channels, *start, pixels, out);
+            }
             Self::Flatten => layout::flatten_bits(values, step, rows, out),
         }
     }
@@ -231,6 +256,13 @@ impl Values<'_> {
     fn rows(&self, step: &Step, height: usize) -> Rows {
         let len = crate::plan::stored_len(self.plan.types[step.output]) / height;
         Rows { len, in_cache: !step.stages.is_empty(), nanoseconds: step.nanoseconds(self.plan, self.n) }
+    }
+
+    /// The channels of the first input and of the output, and the pixels in `rows`, for kernels whose output has
+    /// the input's height and width.
+    fn channels_and_pixels(&self, step: &Step, rows: &Range<usize>) -> ([usize; 2], Range<usize>) {
+        let shape = self.plan.types[step.inputs[0]].shape;
+        ([shape.c, self.plan.types[step.output].shape.c], rows.start * shape.w..rows.end * shape.w)
     }
 
     /// Elements of the first input in `rows`, for kernels whose output has the input's shape.

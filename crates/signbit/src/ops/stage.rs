@@ -1,6 +1,8 @@
 //! Stages: elementwise operators on real numbers, each in place on a piece of the output that a step has just
 //! made.
 
+use signbit_model::{Shape, math};
+
 use crate::plan::{Step, Values};
 
 /// One number per channel.
@@ -15,6 +17,7 @@ pub(crate) enum Stage {
         add: PerChannel,
     },
     Relu,
+    Sigmoid,
     PRelu {
         slope: PerChannel,
     },
@@ -37,12 +40,20 @@ pub(crate) enum Stage {
     MulPixel {
         operand: usize,
     },
+    /// The operand has one number per channel and sample.
+    MulChannel {
+        operand: usize,
+    },
 }
 
 impl Stage {
     /// The same stage where `shift` more inputs stand before its operand.
     pub(crate) fn shift_operand(mut self, shift: usize) -> Self {
-        if let Self::Add { operand } | Self::Mul { operand } | Self::MulPixel { operand } = &mut self {
+        if let Self::Add { operand }
+        | Self::Mul { operand }
+        | Self::MulPixel { operand }
+        | Self::MulChannel { operand } = &mut self
+        {
             *operand += shift;
         }
         self
@@ -50,7 +61,7 @@ impl Stage {
 
     /// Whether it has an operand, one of the step's inputs.
     pub(crate) fn reads_operand(&self) -> bool {
-        matches!(self, Self::Add { .. } | Self::Mul { .. } | Self::MulPixel { .. })
+        matches!(self, Self::Add { .. } | Self::Mul { .. } | Self::MulPixel { .. } | Self::MulChannel { .. })
     }
 
     /// Changes `out`, which holds whole pixels of the step's output from element `first` on.
@@ -65,6 +76,7 @@ impl Stage {
                 }
             }
             Self::Relu => out.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
+            Self::Sigmoid => out.iter_mut().for_each(|x| *x = math::sigmoid(*x)),
             Self::PRelu { slope } => {
                 for pixel in out.chunks_exact_mut(slope.len()) {
                     for (x, slope) in pixel.iter_mut().zip(slope) {
@@ -96,6 +108,15 @@ impl Stage {
                 let factors = &values.f32(step.inputs[*operand])[range.start / channels..];
                 for (pixel, factor) in out.chunks_exact_mut(channels).zip(factors) {
                     pixel.iter_mut().for_each(|x| *x *= factor);
+                }
+            }
+            Self::MulChannel { operand } => {
+                let Shape { h, w, c } = values.plan.types[step.output].shape;
+                let factors = values.f32(step.inputs[*operand]);
+                for (i, pixel) in out.chunks_exact_mut(c).enumerate() {
+                    let sample = (range.start / c + i) / (h * w);
+                    let factors = &factors[sample * c..][..c];
+                    pixel.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
                 }
             }
         }

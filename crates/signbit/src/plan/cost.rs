@@ -51,6 +51,8 @@ impl Step {
                 F32Kernel::Max(_) => "max f32",
                 F32Kernel::Avg(..) => "mean",
                 F32Kernel::Concat => "concat f32",
+                F32Kernel::Pad(..) => "pad f32",
+                F32Kernel::Slice(_) => "slice f32",
                 F32Kernel::Softmax => "softmax",
                 F32Kernel::ScaleMap(_) => "scale map",
             },
@@ -58,6 +60,7 @@ impl Step {
                 I32Kernel::Dots(_) => "binary to i32",
                 I32Kernel::Max(_) => "max i32",
                 I32Kernel::Concat => "concat i32",
+                I32Kernel::Slice(_) => "slice i32",
             },
             Kernel::Bits(kernel) => match kernel {
                 BitsKernel::Dots(..) => "binary to bits",
@@ -65,6 +68,8 @@ impl Step {
                 BitsKernel::Threshold(_) => "threshold",
                 BitsKernel::Max(_) => "max bits",
                 BitsKernel::Concat => "concat bits",
+                BitsKernel::Pad(..) => "pad bits",
+                BitsKernel::Slice(_) => "slice bits",
                 BitsKernel::Flatten => "flatten bits",
             },
         }

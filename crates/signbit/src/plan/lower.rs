@@ -10,6 +10,7 @@ use super::Step;
 use crate::Error;
 use crate::memory::{Budget, reserve};
 use crate::ops::binary::{Binary, Thresholds};
+use crate::ops::layout::Frame;
 use crate::ops::real::{Real, ScaleMap};
 use crate::ops::stage::{PerChannel, Stage};
 use crate::ops::window::Window;
@@ -66,6 +67,7 @@ impl Lowering<'_> {
                 let padding = match padding {
                     Padding::Zero => KernelPadding::Zero,
                     Padding::One => KernelPadding::One,
+                    Padding::MinusOne => KernelPadding::MinusOne,
                 };
                 self.binary(self.conv(geometry, *groups, padding), weight)?
             }
@@ -90,6 +92,18 @@ impl Lowering<'_> {
                 DType::I32 => Kernel::I32(I32Kernel::Concat),
                 DType::Bits => Kernel::Bits(BitsKernel::Concat),
             },
+            Op::Pad { pads, value } => {
+                let frame = Frame { input: self.x.shape, output: self.y, top: pads[0], left: pads[1] };
+                match self.x.dtype {
+                    DType::Bits => Kernel::Bits(BitsKernel::Pad(frame, *value > 0.0)),
+                    _ => Kernel::F32(F32Kernel::Pad(frame, *value)),
+                }
+            }
+            Op::Slice { start, end: _ } => match self.x.dtype {
+                DType::F32 => Kernel::F32(F32Kernel::Slice(*start)),
+                DType::I32 => Kernel::I32(I32Kernel::Slice(*start)),
+                DType::Bits => Kernel::Bits(BitsKernel::Slice(*start)),
+            },
             Op::Flatten if self.same_in_memory() => Kernel::Alias,
             Op::Flatten => Kernel::Bits(BitsKernel::Flatten),
             Op::Softmax => Kernel::F32(F32Kernel::Softmax),
@@ -104,6 +118,7 @@ impl Lowering<'_> {
             | Op::Relu
             | Op::PRelu { .. }
             | Op::RPRelu { .. }
+            | Op::Sigmoid
             | Op::Clip { .. } => Kernel::F32(F32Kernel::Copy),
         };
         Ok((kernel, Vec::new()))
@@ -115,6 +130,9 @@ impl Lowering<'_> {
             Op::MulAdd { mul, add } => Stage::MulAdd { mul: self.f32(mul)?.into(), add: self.f32(add)?.into() },
             Op::Add => Stage::Add { operand: 1 },
             Op::Mul if self.second.is_some_and(|k| k.shape == self.x.shape) => Stage::Mul { operand: 1 },
+            Op::Mul if self.second.is_some_and(|k| k.shape == Shape::vector(self.y.c)) => {
+                Stage::MulChannel { operand: 1 }
+            }
             Op::Mul => Stage::MulPixel { operand: 1 },
             Op::Relu => Stage::Relu,
             Op::PRelu { slope } => Stage::PRelu { slope: self.f32(slope)?.into() },
@@ -122,6 +140,7 @@ impl Lowering<'_> {
                 let (shift_in, slope): (PerChannel, PerChannel) = (self.f32(shift_in)?.into(), self.f32(slope)?.into());
                 Stage::RPRelu { shift_in, slope, shift_out: self.f32(shift_out)?.into() }
             }
+            Op::Sigmoid => Stage::Sigmoid,
             Op::Clip { min, max } => Stage::Clip { min: *min, max: *max },
             _ => return Ok(None),
         }))

@@ -88,11 +88,14 @@ impl Source<'_> {
         // The other bits of the last word stay 0, as those of the weights.
         let len = |word: usize| (group_in - word * 64).min(64);
         if !window.contains(ky, kx) {
+            let bits = match conv.padding {
+                Padding::Zero => return None,
+                Padding::One => u64::MAX,
+                Padding::MinusOne => 0,
+            };
             let scratch = &mut scratch[..range.len()];
-            return (conv.padding == Padding::One).then(|| {
-                range.zip(&mut *scratch).for_each(|(word, out)| *out = u64::MAX >> (64 - len(word)));
-                &*scratch
-            });
+            range.zip(&mut *scratch).for_each(|(word, out)| *out = bits >> (64 - len(word)));
+            return Some(scratch);
         }
         let pixel = &self.acts[window.input(conv, ky, kx) * words(conv.c_in)..][..words(conv.c_in)];
         let start = self.group * group_in;
