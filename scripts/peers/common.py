@@ -110,3 +110,9 @@ def index(out):
 
 def write_json(path, value):
     pathlib.Path(path).write_text(json.dumps(value, indent=1, default=str) + "\n")
+
+
+def write_lines(path, values):
+    """A JSON list, one line for each value."""
+    lines = ",\n".join(json.dumps(value, default=str) for value in values)
+    pathlib.Path(path).write_text(f"[\n{lines}\n]\n")
