@@ -147,7 +147,7 @@ def mlp_ties():
     inputs = L.Input((70,))
     return sequential(
         inputs,
-        lq.layers.QuantDense(33, **BINARY), norm(), lq.layers.QuantDense(64, **BINARY), norm(),
+        lq.layers.QuantDense(33, **BINARY), norm(), lq.layers.QuantDense(40, **BINARY), norm(),
         lq.layers.QuantDense(5, **BINARY), norm(),
     )
 
