@@ -113,7 +113,12 @@ def write(out, name, model, inputs, note="", convert_options=None, keep_intermed
     found = None
     try:
         output = lce_intermediates.predict(data, inputs)
-        more["keras_difference"] = float(np.max(np.abs(as_real(data, output) - truth)))
+        if output.dtype == np.int8:
+            more["int8"] = scale_and_zero(data)
+        apart = np.abs(as_real(data, output) - truth)
+        more["keras_difference"] = float(apart.max())
+        # What the peer's own two ways differ by: signs of values next to zero.
+        more["keras_median"] = float(np.median(apart) / (np.sqrt(np.mean(np.square(truth))) or 1.0))
         if keep_intermediates:
             found = lce_intermediates.intermediates(data, inputs)
     except lce_intermediates.CannotRun as error:
@@ -124,11 +129,16 @@ def write(out, name, model, inputs, note="", convert_options=None, keep_intermed
     return common.save(path, PEER, inputs, output, found, note=note, operators=[op["op"] for op in ops], **more)
 
 
+def scale_and_zero(data):
+    lite = next(iter(lce_intermediates.interpreters(data).values()))
+    return [float(lite.output_scales[0]), int(lite.output_zero_points[0])]
+
+
 def as_real(data, output):
     if output.dtype == np.float32:
         return output
-    lite = next(iter(lce_intermediates.interpreters(data).values()))
-    return (output.astype(np.float32) - lite.output_zero_points[0]) * np.float32(lite.output_scales[0])
+    scale, zero = scale_and_zero(data)
+    return (output.astype(np.float32) - zero) * np.float32(scale)
 
 
 @contextlib.contextmanager
