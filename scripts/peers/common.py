@@ -28,8 +28,7 @@ def arguments(description, grids=("small", "full"), names=False):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("out", type=pathlib.Path, metavar="OUT", help="folder that the cases are written to")
     parser.add_argument("--seed", type=int, default=1)
-    if grids:
-        parser.add_argument("--grid", choices=grids, default=grids[0])
+    parser.add_argument("--grid", choices=grids, default=grids[0])
     if names:
         parser.add_argument("names", nargs="*", metavar="NAME", help="make only these [default: all]")
     else:
@@ -95,7 +94,7 @@ def save(path, peer, input, output, intermediates=None, layout="NHWC", note="", 
         (path / "intermediates").mkdir(exist_ok=True)
         for name, array in intermediates.items():
             np.save(path / "intermediates" / f"{name}.npy", np.ascontiguousarray(array))
-    models = sorted(file.name for file in path.iterdir() if file.suffix not in (".npy", ".json") and file.is_file())
+    models = sorted(file.name for file in path.iterdir() if file.suffix not in (".npy", ".json", ".toml") and file.is_file())
     case = {"name": path.name, "peer": peer, "models": models, "layout": layout, "note": note, **more}
     write_json(path / "case.json", case)
     return case

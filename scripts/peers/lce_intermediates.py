@@ -142,6 +142,28 @@ def predict(data, inputs):
     return _run(next(iter(interpreters(data).values())), inputs)[0]
 
 
+def predict_real(data, inputs):
+    """`predict`, an int8 output as real numbers."""
+    output = predict(data, inputs)
+    if output.dtype != np.int8:
+        return output
+    scale, zero = scale_and_zero(data)
+    return (output.astype(np.float32) - zero) * np.float32(scale)
+
+
+def scale_and_zero(data):
+    """Of an int8 output."""
+    lce = next(iter(interpreters(data).values()))
+    return float(lce.output_scales[0]), int(lce.output_zero_points[0])
+
+
+def batch(data):
+    """Samples that the file takes at once."""
+    model = parse(data)
+    graph = model.subgraphs[0]
+    return int(graph.tensors[graph.inputs[0]].shape[0])
+
+
 def _run(lce, inputs):
     batch = lce.input_shapes[0][0]
     if len(inputs) % batch:

@@ -114,8 +114,8 @@ def write(out, name, model, inputs, note="", convert_options=None, keep_intermed
     try:
         output = lce_intermediates.predict(data, inputs)
         if output.dtype == np.int8:
-            more["int8"] = scale_and_zero(data)
-        apart = np.abs(as_real(data, output) - truth)
+            more["int8"] = lce_intermediates.scale_and_zero(data)
+        apart = np.abs(lce_intermediates.predict_real(data, inputs) - truth)
         more["keras_difference"] = float(apart.max())
         # What the peer's own two ways differ by: signs of values next to zero.
         more["keras_median"] = float(np.median(apart) / (np.sqrt(np.mean(np.square(truth))) or 1.0))
@@ -127,18 +127,6 @@ def write(out, name, model, inputs, note="", convert_options=None, keep_intermed
         more["oracle"] = "keras"
         more["lce_cannot_run"] = str(error)
     return common.save(path, PEER, inputs, output, found, note=note, operators=[op["op"] for op in ops], **more)
-
-
-def scale_and_zero(data):
-    lite = next(iter(lce_intermediates.interpreters(data).values()))
-    return [float(lite.output_scales[0]), int(lite.output_zero_points[0])]
-
-
-def as_real(data, output):
-    if output.dtype == np.float32:
-        return output
-    scale, zero = scale_and_zero(data)
-    return (output.astype(np.float32) - zero) * np.float32(scale)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The architectures of larq-zoo at 224x224, with random weights, converted and run by LCE.
 
-    zoo_cases.py OUT [NAMES...] [--seed S] [--intermediates]
+    zoo_cases.py OUT [NAMES...] [--grid small|full] [--seed S] [--intermediates]
 
 The published weights are not needed: what is compared is arithmetic. Batch norm statistics are those of a forward pass
 over smooth random pictures, slightly moved, so that values keep a sensible size through all layers. What LCE's converter
@@ -42,12 +42,12 @@ def pictures(random, count):
 
 
 def main():
-    parser = common.arguments(__doc__.splitlines()[0], grids=(), names=True)
+    parser = common.arguments(__doc__.splitlines()[0], names=True)
     parser.add_argument("--intermediates", action="store_true", help="also every tensor on the way (large)")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     refused = {}
-    for name in options.names or NAMES:
+    for name in options.names or (NAMES if options.grid == "full" else ["QuickNetSmall"]):
         began = time.time()
         random = common.rng(options.seed, name)
         tf.keras.backend.clear_session()
