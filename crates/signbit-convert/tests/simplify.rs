@@ -30,7 +30,9 @@ fn weights(choices: &mut Choices, shape: [usize; 4]) -> Vec<f32> {
     let mut weights = Vec::new();
     for _ in 0..shape[0] {
         let alpha = choices.of(&[0.5, 1.0, 1.0, 2.0]);
-        weights.extend((0..row).map(|_| alpha * choices.of(&[1.0, -1.0]) * if binary { 1.0 } else { choices.of(&[1.0, 3.0]) }));
+        weights.extend(
+            (0..row).map(|_| alpha * choices.of(&[1.0, -1.0]) * if binary { 1.0 } else { choices.of(&[1.0, 3.0]) }),
+        );
     }
     weights
 }
@@ -83,7 +85,10 @@ fn layer(d: &mut Draft, choices: &mut Choices, x: ValueId, i: usize) -> Option<V
             let slope = d.f32(&format!("{name}.slope"), [c], slope).ok()?;
             node(d, Op::PRelu { slope })
         }
-        11 => node(d, Op::Pad { pads: std::array::from_fn(|_| choices.below(2)), value: choices.of(&[0.0, 1.0, -1.0, 0.5]) }),
+        11 => node(
+            d,
+            Op::Pad { pads: std::array::from_fn(|_| choices.below(2)), value: choices.of(&[0.0, 1.0, -1.0, 0.5]) },
+        ),
         _ if h * w * c > 60 => None,
         _ => d.node(&name, Op::Concat, &[x, x]).ok(),
     }

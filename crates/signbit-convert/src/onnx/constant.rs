@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn halves() {
-        let known = [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 2.0_f32.powi(-24)), (0x7bff, 65504.0), (0x3555, 0.333_251_95)];
+        let known =
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 2.0_f32.powi(-24)), (0x7bff, 65504.0), (0x3555, 0.333_251_95)];
         for (bits, value) in known {
             assert_eq!(half(bits), value);
         }

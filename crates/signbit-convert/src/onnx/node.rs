@@ -78,8 +78,7 @@ impl<'a> Node<'a> {
         let Some(ints) = self.ints(name) else {
             return Ok(None);
         };
-        let sizes: Option<Vec<usize>> =
-            ints.iter().map(|&v| usize::try_from(v).ok().filter(|_| v >= least)).collect();
+        let sizes: Option<Vec<usize>> = ints.iter().map(|&v| usize::try_from(v).ok().filter(|_| v >= least)).collect();
         let sizes = sizes.and_then(|v| <[usize; N]>::try_from(v).ok());
         sizes.map(Some).ok_or_else(|| self.unsupported(format!("{name} = {ints:?}")))
     }
