@@ -202,6 +202,18 @@ impl Lowering<'_> {
                 self.w.node(name, "Clip", &[&value, &min, &max], Vec::new())
             }
             Op::Softmax => self.w.node(name, "Softmax", &[&value], vec![graph::integer("axis", 1)]),
+            Op::Sigmoid => plain(&mut self.w, "Sigmoid"),
+            Op::Pad { pads, value } => {
+                let x = self.map(name, x)?;
+                let y = self.pad(name, &x, *pads, *value)?;
+                // Without a frame a vector comes out as the map that it went in as.
+                self.settle(name, y, output)
+            }
+            Op::Slice { start, end } => {
+                let (start, end) = (self.w.ints_constant(&[int(*start)?]), self.w.ints_constant(&[int(*end)?]));
+                let axis = self.w.ints_constant(&[1]);
+                self.w.node(name, "Slice", &[&value, &start, &end, &axis], Vec::new())
+            }
             Op::Concat => self.concat(node),
             Op::Flatten => self.flatten(name, x),
         })
@@ -239,6 +251,7 @@ fn pad_value(padding: Padding) -> f32 {
     match padding {
         Padding::Zero => 0.0,
         Padding::One => 1.0,
+        Padding::MinusOne => -1.0,
     }
 }
 

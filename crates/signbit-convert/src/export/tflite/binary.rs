@@ -1,12 +1,12 @@
 //! Layers on bits, by Larq Compute Engine's operators. The engine's bit is 1 for -1.
 
-use signbit_model::{DType, Geometry, Node, Op, Padding, Shape, Tensor, ValueId};
+use signbit_model::{Geometry, Node, Op, Padding, Shape, Tensor, ValueId};
 
 use super::super::{int, refuse, weights};
 use super::FORMAT;
-use super::file::{Code, Field, Options};
-use super::lower::{Lowering, builtin, lowest, negated};
-use super::window::{Frame, Pads, pool_options};
+use super::file::{Code, Options};
+use super::lower::{Lowering, builtin, negated};
+use super::window::{Frame, Pads};
 use crate::ConvertError;
 
 /// What becomes of the dot products.
@@ -130,9 +130,13 @@ impl Lowering<'_> {
 
     /// The operand's packed bits, with a frame where the engine cannot pad so.
     fn padded_bits(&mut self, node: &Node, x: ValueId, layer: &Layer<'_>) -> Result<(usize, Pads), ConvertError> {
+        let (name, shape) = (&node.name, self.shape(x));
+        if layer.padding == Padding::MinusOne && Pads::of(&layer.geometry, shape) != Some(Pads::Valid) {
+            return Ok((self.pad_bits(&format!("{name}.pad"), x, layer.geometry.pads, false)?, Pads::Valid));
+        }
         let packed = self.packed(x)?;
         // A word of 0 is 32 times +1.
-        self.framed(&node.name, packed, self.shape(x), &layer.geometry, Frame::Packed(0))
+        self.framed(name, packed, shape, &layer.geometry, Frame::Packed(0))
     }
 
     fn real_bconv(
@@ -225,81 +229,6 @@ impl Lowering<'_> {
         }
         let packed = self.quantize(name, real, shape);
         self.set_packed(y, packed);
-        Ok(())
-    }
-
-    pub(super) fn max_pool(
-        &mut self,
-        node: &Node,
-        x: ValueId,
-        y: ValueId,
-        geometry: &Geometry,
-    ) -> Result<(), ConvertError> {
-        let (name, ty, output) = (&node.name, self.ty(x), self.shape(y));
-        let [kh, kw] = geometry.kernel;
-        if (kh > 1 && geometry.dilation[0] > 1) || (kw > 1 && geometry.dilation[1] > 1) {
-            return Err(refuse(node, FORMAT, "TensorFlow Lite has no dilated pooling"));
-        }
-        if ty.dtype == DType::Bits {
-            let packed = self.packed(x)?;
-            // A word of 1s is 32 times -1; every window has a tap inside, so that the tail stays 0.
-            let (packed, pads) = self.framed(name, packed, ty.shape, geometry, Frame::Packed(-1))?;
-            let [sh, sw] = geometry.stride;
-            let mut entries = vec![("padding", i32::from(pads.number()))];
-            let sizes = [("stride_width", sw), ("stride_height", sh), ("filter_width", kw), ("filter_height", kh)];
-            for (key, size) in sizes {
-                entries.push((key, int(size)?));
-            }
-            let pooled =
-                self.packed_node(name, Code::Custom("LceBMaxPool2d"), &[packed], output, Options::Custom(entries));
-            self.set_packed(y, pooled);
-            return Ok(());
-        }
-        let real = self.real(x)?;
-        let (real, pads) = self.framed(name, real, ty.shape, geometry, Frame::Real(lowest(ty.dtype)))?;
-        let pooled = self.real_node(name, builtin::MAX_POOL_2D, &[real], output, pool_options(geometry, pads)?);
-        self.set_real(y, pooled);
-        Ok(())
-    }
-
-    pub(super) fn global_max_pool(&mut self, node: &Node, x: ValueId, y: ValueId) -> Result<(), ConvertError> {
-        let shape = self.shape(x);
-        self.max_pool(node, x, y, &Geometry::valid([shape.h, shape.w], [1, 1], [1, 1]))
-    }
-
-    /// Packed bits stay packed where the values meet at whole words.
-    pub(super) fn concat(&mut self, node: &Node, y: ValueId) -> Result<(), ConvertError> {
-        let (bits, shape) = (self.ty(y).dtype == DType::Bits, self.shape(y));
-        let options = Options::Builtin(10, vec![(0, Field::I32(3))]);
-        let whole = node.inputs.iter().rev().skip(1).all(|&x| self.shape(x).c.is_multiple_of(32));
-        if bits && whole {
-            let inputs = node.inputs.iter().map(|&x| self.packed(x)).collect::<Result<Vec<_>, _>>()?;
-            let y_packed = self.packed_node(&node.name, builtin::CONCATENATION, &inputs, shape, options);
-            self.set_packed(y, y_packed);
-            return Ok(());
-        }
-        let inputs = node.inputs.iter().map(|&x| self.real(x)).collect::<Result<Vec<_>, _>>()?;
-        let real = self.real_node(&node.name, builtin::CONCATENATION, &inputs, shape, options);
-        self.set_real(y, real);
-        Ok(())
-    }
-
-    /// Packed bits stay packed where a pixel ends at a whole word.
-    pub(super) fn flatten(&mut self, node: &Node, x: ValueId, y: ValueId) -> Result<(), ConvertError> {
-        let (input, shape) = (self.shape(x), self.shape(y));
-        if input.is_vector() {
-            let forms = self.forms(x);
-            self.set(y, forms);
-        } else if self.is_packed(x) && input.c.is_multiple_of(32) {
-            let packed = self.packed(x)?;
-            let dims = self.ints(&format!("{}.shape", node.name), &[1, 1, 1, shape.c / 32])?;
-            let packed = self.packed_node(&node.name, builtin::RESHAPE, &[packed, dims], shape, Options::None);
-            self.set_packed(y, packed);
-        } else {
-            let real = self.real(x)?;
-            let real = self.reshape(&node.name, real, shape)?;
-            self.set_real(y, real);
-        }
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ pub(super) mod builtin {
     pub(in super::super) const CONV_2D: Code = Code::Builtin(3, 1);
     pub(in super::super) const DEPTHWISE_CONV_2D: Code = Code::Builtin(4, 2);
     pub(in super::super) const FULLY_CONNECTED: Code = Code::Builtin(9, 5);
+    pub(in super::super) const LOGISTIC: Code = Code::Builtin(14, 1);
     pub(in super::super) const MAX_POOL_2D: Code = Code::Builtin(17, 1);
     pub(in super::super) const MUL: Code = Code::Builtin(18, 1);
     pub(in super::super) const RELU: Code = Code::Builtin(19, 1);
@@ -28,6 +29,7 @@ pub(super) mod builtin {
     pub(in super::super) const PAD: Code = Code::Builtin(34, 1);
     pub(in super::super) const MEAN: Code = Code::Builtin(40, 1);
     pub(in super::super) const DIV: Code = Code::Builtin(42, 1);
+    pub(in super::super) const STRIDED_SLICE: Code = Code::Builtin(45, 1);
     pub(in super::super) const PRELU: Code = Code::Builtin(54, 1);
     pub(in super::super) const MAXIMUM: Code = Code::Builtin(55, 1);
     pub(in super::super) const MINIMUM: Code = Code::Builtin(57, 1);
@@ -108,6 +110,8 @@ impl Lowering<'_> {
             Op::GlobalMaxPool => return self.global_max_pool(node, x, y),
             Op::Concat => return self.concat(node, y),
             Op::Flatten => return self.flatten(node, x, y),
+            Op::Pad { pads, value } => return self.pad_value(node, x, y, *pads, *value),
+            Op::Slice { start, end } => return self.slice(node, x, y, *start, *end),
             Op::Unpack => {
                 let forms = self.forms(x);
                 self.set(y, forms);
@@ -135,9 +139,10 @@ impl Lowering<'_> {
                 let (code, options) = if node.op == Op::Add { (builtin::ADD, 11) } else { (builtin::MUL, 21) };
                 self.real_node(name, code, &[a, b], shape, Options::Builtin(options, Vec::new()))
             }
-            Op::Relu => {
+            Op::Relu | Op::Sigmoid => {
                 let x = self.real(x)?;
-                self.real_node(name, builtin::RELU, &[x], shape, Options::None)
+                let code = if node.op == Op::Relu { builtin::RELU } else { builtin::LOGISTIC };
+                self.real_node(name, code, &[x], shape, Options::None)
             }
             Op::PRelu { slope } => {
                 let (x, slope) = (self.real(x)?, self.channels(node, slope)?);

@@ -14,6 +14,7 @@
 
 mod binary;
 mod file;
+mod layout;
 mod lower;
 mod real;
 mod window;
