@@ -149,7 +149,7 @@ mod tests {
         b.tensor("t", Tensor::i32([2], vec![3, i32::MAX]).unwrap());
         b.tensor("f", Tensor::bits_from_signs([1, 2], &[-1, 1]).unwrap());
         b.tensor("s", Tensor::f32([2], vec![0.5, -0.5]).unwrap());
-        b.tensor("w2", Tensor::bits_from_signs([3, 8], &[1; 24]).unwrap());
+        b.tensor("w2", Tensor::bits_from_signs([3, 6], &[1; 18]).unwrap());
         b.tensor("w3", Tensor::bits_from_signs([2, 3], &[1; 6]).unwrap());
         let geometry = Geometry::padded([3, 3], [1, 1], 1);
         let x = b.node("sign", Op::Sign, &[b.input()]);
@@ -157,6 +157,8 @@ mod tests {
         let x = b.node("conv", conv, &[x]);
         let x = b.node("t", Op::Threshold { threshold: "t".into(), flip: "f".into() }, &[x]);
         let x = b.node("pool", Op::MaxPool2d { geometry: Geometry::valid([2, 2], [2, 2], [1, 1]) }, &[x]);
+        let x = b.node("pad", Op::Pad { pads: [0, 1, 0, 0], value: -1.0 }, &[x]);
+        let x = b.node("slice", Op::Slice { start: 0, end: 1 }, &[x]);
         let r = b.node("rsign", Op::RSign { shift: "s".into() }, &[b.input()]);
         b.node("folded2", Op::GlobalMaxPool, &[r]);
         let x = b.node("flat", Op::Flatten, &[x]);

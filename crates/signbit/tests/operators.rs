@@ -120,6 +120,25 @@ fn mul(kind: &str, channels: usize) -> Model {
     })
 }
 
+/// A squeeze-and-excite gate: one factor per channel and sample, on a value of any shape.
+fn gate(kind: &str, input: Shape) -> Model {
+    case(input, |b, numbers, x| {
+        let k = b.node("mean", Op::GlobalAvgPool, &[x]);
+        let k = b.node("gate", Op::Sigmoid, &[k]);
+        let x = if kind == "i32" { integers(b, numbers, x, input.c, input.c) } else { x };
+        b.node("y", Op::Mul, &[x, k])
+    })
+}
+
+/// A padding with stages behind it.
+fn pad_and_stages(input: Shape, pads: [usize; 4]) -> Model {
+    case(input, |b, _, x| {
+        let x = b.node("pad", Op::Pad { pads, value: -0.75 }, &[x]);
+        let y = b.node("relu", Op::Relu, &[x]);
+        b.node("y", Op::Sigmoid, &[y])
+    })
+}
+
 fn add() -> Model {
     case(Shape::new(3, 2, 5), |b, _, x| {
         let relu = b.node("relu", Op::Relu, &[x]);
@@ -184,6 +203,8 @@ fn weights() -> Vec<(&'static str, Model)> {
         ("binary_conv2d", binary_conv(64, 33, 1, SAME, Padding::One)),
         ("binary_conv2d", binary_conv(130, 64, 2, ODD, Padding::Zero)),
         ("binary_conv2d", binary_conv(9, 9, 9, ODD, Padding::One)),
+        ("binary_conv2d", binary_conv(64, 33, 1, SAME, Padding::MinusOne)),
+        ("binary_conv2d", binary_conv(9, 9, 9, ODD, Padding::MinusOne)),
         ("binary_dense", binary_dense(3, 2)),
         ("binary_dense", binary_dense(200, 65)),
         ("threshold", threshold(5, false)),
@@ -208,6 +229,11 @@ fn elementwise() -> Vec<(&'static str, Model)> {
         ("mul", mul("f32", 1)),
         ("mul", mul("i32", 5)),
         ("mul", mul("i32", 1)),
+        ("mul", gate("f32", Shape::new(3, 4, 5))),
+        ("mul", gate("i32", Shape::new(3, 4, 67))),
+        ("mul", gate("f32", Shape::new(3, 4, 1))),
+        ("mul", gate("f32", Shape::vector(5))),
+        ("sigmoid", on("f32", shape, Op::Sigmoid)),
         ("relu", on("f32", shape, Op::Relu)),
         ("prelu", on("f32", shape, Op::PRelu { slope: "s".into() })),
         ("rprelu", on("f32", shape, rprelu)),
@@ -226,8 +252,20 @@ fn pooling_and_layout() -> Vec<(&'static str, Model)> {
         cases.push(("flatten", on(kind, Shape::new(3, 2, 5), Op::Flatten)));
         cases.push(("flatten", on(kind, Shape::new(2, 2, 64), Op::Flatten)));
         cases.push(("flatten", on(kind, Shape::vector(70), Op::Flatten)));
+        for (c, start, end) in [(5, 0, 5), (5, 2, 3), (70, 0, 64), (70, 64, 70), (200, 3, 197), (130, 63, 65)] {
+            cases.push(("slice", on(kind, Shape::new(3, 2, c), Op::Slice { start, end })));
+        }
         cases.push(("concat", concat(kind, 3)));
         cases.push(("concat", concat(kind, 70)));
+    }
+    for pads in [[0; 4], [1, 2, 3, 4], [0, 1, 2, 0], [3, 0, 0, 0]] {
+        for c in [1, 5, 64, 67] {
+            cases.push(("pad", on("f32", Shape::new(3, 2, c), Op::Pad { pads, value: 0.3 })));
+            for value in [1.0, -1.0] {
+                cases.push(("pad", on("bits", Shape::new(3, 2, c), Op::Pad { pads, value })));
+            }
+        }
+        cases.push(("pad", pad_and_stages(Shape::new(2, 3, 5), pads)));
     }
     for count_include_pad in [false, true] {
         let op = Op::AvgPool2d { geometry: POOL, count_include_pad };

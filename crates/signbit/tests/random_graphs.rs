@@ -61,10 +61,11 @@ impl Builder {
     }
 
     fn on_bits(&mut self, kind: u8, x: ValueId, shape: Shape, numbers: &mut Numbers) {
-        match kind % 8 {
+        match kind % 9 {
             0..5 => self.binary(x, shape, numbers),
+            8 => self.pad(x, ValueType { shape, dtype: DType::Bits }, numbers),
             5 => self.node(Op::Unpack, &[x], shape, DType::F32),
-            _ => self.on_any(kind / 8, x, ValueType { shape, dtype: DType::Bits }, numbers),
+            _ => self.on_any(kind / 9, x, ValueType { shape, dtype: DType::Bits }, numbers),
         }
     }
 
@@ -84,7 +85,7 @@ impl Builder {
 
     fn on_reals(&mut self, kind: u8, x: ValueId, shape: Shape, numbers: &mut Numbers) {
         let ty = ValueType { shape, dtype: DType::F32 };
-        match kind % 24 {
+        match kind % 27 {
             0..4 => self.node(Op::Sign, &[x], shape, DType::Bits),
             4 => {
                 let shift = self.per_channel(numbers, shape.c);
@@ -117,19 +118,33 @@ impl Builder {
                 self.node(op, &[x], Shape::new(h, w, shape.c), DType::F32);
             }
             18 if numbers.below(3) == 0 => self.node(Op::GlobalAvgPool, &[x], Shape::vector(shape.c), DType::F32),
-            _ => self.on_any(kind / 24, x, ty, numbers),
+            19 => self.node(Op::Sigmoid, &[x], shape, DType::F32),
+            20 => self.pad(x, ty, numbers),
+            21 => {
+                self.node(Op::GlobalAvgPool, &[x], Shape::vector(shape.c), DType::F32);
+                let (mean, _) = self.values[self.values.len() - 1];
+                self.node(Op::Sigmoid, &[mean], Shape::vector(shape.c), DType::F32);
+                let (gate, _) = self.values[self.values.len() - 1];
+                self.node(Op::Mul, &[x, gate], shape, DType::F32);
+            }
+            _ => self.on_any(kind / 27, x, ty, numbers),
         }
     }
 
     fn on_any(&mut self, kind: u8, x: ValueId, ty: ValueType, numbers: &mut Numbers) {
         let Shape { h, w, c } = ty.shape;
-        match kind % 8 {
+        match kind % 9 {
             0..3 => {
                 let geometry = geometry(ty.shape, numbers, true);
                 let (h, w) = geometry.output_size(h, w).unwrap();
                 self.node(Op::MaxPool2d { geometry }, &[x], Shape::new(h, w, c), ty.dtype);
             }
             3 => self.node(Op::GlobalMaxPool, &[x], Shape::vector(c), ty.dtype),
+            5 => {
+                let start = numbers.below(c);
+                let end = start + 1 + numbers.below(c - start);
+                self.node(Op::Slice { start, end }, &[x], Shape::new(h, w, end - start), ty.dtype);
+            }
             4 => self.node(Op::Flatten, &[x], Shape::vector(h * w * c), ty.dtype),
             _ => {
                 let fits = |(_, other): &&(ValueId, ValueType)| {
@@ -144,6 +159,19 @@ impl Builder {
         }
     }
 
+    /// A frame, where the value stays small.
+    fn pad(&mut self, x: ValueId, ty: ValueType, numbers: &mut Numbers) {
+        let pads = [(); 4].map(|()| numbers.below(3));
+        let value = match ty.dtype {
+            DType::Bits => [1.0, -1.0][numbers.below(2)],
+            _ => numbers.real(),
+        };
+        let shape = Shape { h: ty.shape.h + pads[0] + pads[2], w: ty.shape.w + pads[1] + pads[3], ..ty.shape };
+        if shape.elements() < LARGEST {
+            self.node(Op::Pad { pads, value }, &[x], shape, ty.dtype);
+        }
+    }
+
     fn mul_add(&mut self, x: ValueId, shape: Shape, numbers: &mut Numbers) {
         let [mul, add] = [(); 2].map(|()| self.per_channel(numbers, shape.c));
         self.node(Op::MulAdd { mul, add }, &[x], shape, DType::F32);
@@ -151,9 +179,9 @@ impl Builder {
 
     /// A sum or product with an earlier value that fits, on either side; nothing where there is none.
     fn pairwise(&mut self, x: ValueId, ty: ValueType, op: Op, numbers: &mut Numbers) {
-        let one_channel = Shape { c: 1, ..ty.shape };
+        let factors = [Shape { c: 1, ..ty.shape }, Shape::vector(ty.shape.c)];
         let fits = |(_, other): &&(ValueId, ValueType)| {
-            other.dtype == DType::F32 && (other.shape == ty.shape || (op == Op::Mul && other.shape == one_channel))
+            other.dtype == DType::F32 && (other.shape == ty.shape || (op == Op::Mul && factors.contains(&other.shape)))
         };
         let others: Vec<_> = self.values.iter().filter(fits).copied().collect();
         if others.is_empty() {
@@ -173,7 +201,7 @@ impl Builder {
         let (geometry, groups, c_out) = conv(shape, c_out, numbers);
         let [kh, kw] = geometry.kernel;
         let weight = self.tensor(numbers.bit_tensor(&[c_out, kh, kw, shape.c / groups]));
-        let padding = [Padding::Zero, Padding::One][numbers.below(2)];
+        let padding = [Padding::Zero, Padding::One, Padding::MinusOne][numbers.below(3)];
         let (h, w) = geometry.output_size(shape.h, shape.w).unwrap();
         self.node(Op::BinaryConv2d { weight, geometry, groups, padding }, &[x], Shape::new(h, w, c_out), DType::I32);
     }

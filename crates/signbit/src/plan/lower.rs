@@ -130,8 +130,10 @@ impl Lowering<'_> {
             Op::MulAdd { mul, add } => Stage::MulAdd { mul: self.f32(mul)?.into(), add: self.f32(add)?.into() },
             Op::Add => Stage::Add { operand: 1 },
             Op::Mul if self.second.is_some_and(|k| k.shape == self.x.shape) => Stage::Mul { operand: 1 },
-            Op::Mul if self.second.is_some_and(|k| k.shape.c == 1) => Stage::MulPixel { operand: 1 },
-            Op::Mul => Stage::MulChannel { operand: 1 },
+            Op::Mul if self.second.is_some_and(|k| k.shape == Shape::vector(self.y.c)) => {
+                Stage::MulChannel { operand: 1 }
+            }
+            Op::Mul => Stage::MulPixel { operand: 1 },
             Op::Relu => Stage::Relu,
             Op::PRelu { slope } => Stage::PRelu { slope: self.f32(slope)?.into() },
             Op::RPRelu { shift_in, slope, shift_out } => {
