@@ -81,7 +81,7 @@ fn threshold(reader: &mut Reader, op: &Operator, dot: ValueId, k: usize) -> Resu
     let threshold = reader.draft.tensor(&format!("{}.threshold", op.name), Tensor::i32([channels], data)?);
     let none = Tensor::bits([1, channels], vec![0; words(channels)])?;
     let flip = reader.draft.tensor(&format!("{}.flip", op.name), none);
-    Ok(reader.draft.node(&op.name, Op::Threshold { threshold, flip }, &[dot])?)
+    reader.draft.node(&op.name, Op::Threshold { threshold, flip }, &[dot])
 }
 
 /// Max pooling of bits.
@@ -117,7 +117,7 @@ fn filter(reader: &mut Reader, op: &Operator, input: Shape) -> Result<Filter> {
         return Err(op.refuse(format!("its filter has the shape {shape:?}, not [O, kh, kw, words]")));
     };
     let words_in = input.c.div_ceil(WORD);
-    let groups = if group_words == 0 { 0 } else { words_in / group_words };
+    let groups = words_in.checked_div(group_words).unwrap_or(0);
     let whole = groups == 1 || input.c.is_multiple_of(groups * WORD);
     if groups == 0 || groups * group_words != words_in || !whole || !o.is_multiple_of(groups) || packed.is_empty() {
         return Err(op.refuse(format!("its filter {shape:?} does not fit {} channels", input.c)));
