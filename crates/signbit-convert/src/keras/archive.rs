@@ -10,9 +10,9 @@ const EXPANSION: usize = 32;
 /// What a `.keras` file holds.
 pub(super) struct Contents {
     /// The architecture, JSON.
-    pub config: String,
+    pub(super) config: String,
     /// The weights, HDF5.
-    pub weights: Vec<u8>,
+    pub(super) weights: Vec<u8>,
 }
 
 /// Unpacks a `.keras` file.

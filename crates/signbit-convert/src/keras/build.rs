@@ -19,9 +19,9 @@ const MAX_FILLED: usize = 1 << 24;
 #[derive(Debug, Clone)]
 pub(super) struct Flow {
     /// The draft's value; its elements stand in memory in the same order.
-    pub id: ValueId,
+    pub(super) id: ValueId,
     /// One, two or three dimensions, the channels last.
-    pub dims: Vec<usize>,
+    pub(super) dims: Vec<usize>,
 }
 
 /// What a layer's call reads, resolved.
@@ -36,22 +36,22 @@ pub(super) enum Input {
 /// One call of a layer.
 pub(super) struct Step<'a> {
     /// The layer's options.
-    pub config: Config<'a>,
+    pub(super) config: Config<'a>,
     /// Where its weights stand.
-    pub place: Place,
+    pub(super) place: Place,
     /// The name of its node.
-    pub node: String,
+    pub(super) node: String,
     /// Its positional operands.
-    pub inputs: Vec<Input>,
+    pub(super) inputs: Vec<Input>,
     /// Its operands by name.
-    pub named: Vec<(&'a str, Input)>,
+    pub(super) named: Vec<(&'a str, Input)>,
     /// All that was given to the call by name.
-    pub options: Option<&'a serde_json::Map<String, serde_json::Value>>,
+    pub(super) options: Option<&'a serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Step<'_> {
     /// The only operand.
-    pub fn one(&self) -> Result<&Flow, ConvertError> {
+    pub(super) fn one(&self) -> Result<&Flow, ConvertError> {
         match self.inputs.as_slice() {
             [Input::Flow(flow)] => Ok(flow),
             other => Err(self.unsupported(format!("it has {} inputs, not one", other.len()))),
@@ -59,7 +59,7 @@ impl Step<'_> {
     }
 
     /// The only operand, which must have height, width and channels.
-    pub fn picture(&self) -> Result<&Flow, ConvertError> {
+    pub(super) fn picture(&self) -> Result<&Flow, ConvertError> {
         let x = self.one()?;
         match x.dims.len() {
             3 => Ok(x),
@@ -68,14 +68,14 @@ impl Step<'_> {
     }
 
     /// A refusal of this layer.
-    pub fn unsupported(&self, reason: impl Into<String>) -> ConvertError {
+    pub(super) fn unsupported(&self, reason: impl Into<String>) -> ConvertError {
         ConvertError::unsupported(&self.node, self.config.class, reason)
     }
 }
 
 /// The draft under construction, with the weights that go into it.
 pub(super) struct Builder {
-    pub draft: Draft,
+    pub(super) draft: Draft,
     weights: Weights,
     /// The names of tensors by layer and variable: a layer that is called twice has its weights once.
     tensors: BTreeMap<String, String>,
@@ -209,12 +209,12 @@ impl Builder {
     }
 
     /// A weight of the layer.
-    pub fn weight(&mut self, step: &Step<'_>, variable: Variable) -> Result<Array, ConvertError> {
+    pub(super) fn weight(&mut self, step: &Step<'_>, variable: Variable) -> Result<Array, ConvertError> {
         self.weights.get(&step.place, variable)
     }
 
     /// A weight of one number per channel.
-    pub fn vector(&mut self, step: &Step<'_>, variable: Variable, c: usize) -> Result<Vec<f32>, ConvertError> {
+    pub(super) fn vector(&mut self, step: &Step<'_>, variable: Variable, c: usize) -> Result<Vec<f32>, ConvertError> {
         let array = self.weight(step, variable)?;
         if array.shape != [c] {
             let name = format!("{}/{}", step.node, variable.name);
@@ -224,14 +224,14 @@ impl Builder {
     }
 
     /// The same number for each of `c` channels.
-    pub fn fill(&mut self, step: &Step<'_>, number: f32, c: usize) -> Result<Vec<f32>, ConvertError> {
+    pub(super) fn fill(&mut self, step: &Step<'_>, number: f32, c: usize) -> Result<Vec<f32>, ConvertError> {
         let left = self.filled.checked_sub(c).ok_or_else(|| step.unsupported("its channels are too many"))?;
         self.filled = left;
         Ok(vec![number; c])
     }
 
     /// The tensor `kind` of the layer, made when first asked for.
-    pub fn tensor(
+    pub(super) fn tensor(
         &mut self,
         step: &Step<'_>,
         kind: &str,
@@ -248,7 +248,7 @@ impl Builder {
     }
 
     /// `x * mul[c] + add[c]`; the two tensors are made when the layer is first called on as many channels.
-    pub fn mul_add(
+    pub(super) fn mul_add(
         &mut self,
         step: &Step<'_>,
         node: &str,
@@ -271,24 +271,19 @@ impl Builder {
     }
 
     /// The sign of a value, as the numbers +1 and -1.
-    pub fn sign(&mut self, node: &str, x: &Flow) -> Result<Flow, ConvertError> {
+    pub(super) fn sign(&mut self, node: &str, x: &Flow) -> Result<Flow, ConvertError> {
         Ok(Flow { id: self.draft.sign(node, x.id)?, dims: x.dims.clone() })
     }
 
-    /// The logistic function.
-    pub fn sigmoid(&mut self, step: &Step<'_>, node: &str, x: &Flow) -> Result<Flow, ConvertError> {
-        let _ = (node, x);
-        Err(step.unsupported("sigmoid"))
-    }
-
     /// A picture with more around it: top, left, bottom, right.
-    pub fn pad(&mut self, node: &str, x: &Flow, pads: [usize; 4], value: f32) -> Result<Flow, ConvertError> {
-        let _ = (x, pads, value);
-        Err(ConvertError::unsupported(node, "Pad", "pad"))
+    pub(super) fn pad(&mut self, node: &str, x: &Flow, pads: [usize; 4], value: f32) -> Result<Flow, ConvertError> {
+        let id = self.draft.node(node, Op::Pad { pads, value }, &[x.id])?;
+        let shape = self.draft.shape(id);
+        Ok(Flow { id, dims: vec![shape.h, shape.w, shape.c] })
     }
 
     /// A node of one operand that keeps the dimensions.
-    pub fn unary(&mut self, node: &str, op: Op, x: &Flow) -> Result<Flow, ConvertError> {
+    pub(super) fn unary(&mut self, node: &str, op: Op, x: &Flow) -> Result<Flow, ConvertError> {
         Ok(Flow { id: self.draft.node(node, op, &[x.id])?, dims: x.dims.clone() })
     }
 }

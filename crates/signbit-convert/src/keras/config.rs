@@ -8,20 +8,15 @@ use crate::ConvertError;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Config<'a> {
     /// The class without its package: `QuantConv2D`.
-    pub class: &'a str,
+    pub(super) class: &'a str,
     /// The layer's name, for messages and nodes.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     options: Option<&'a Map<String, Value>>,
 }
 
 impl<'a> Config<'a> {
-    /// The configuration of a layer.
-    pub fn new(class: &'a str, name: &'a str, options: Option<&'a Map<String, Value>>) -> Self {
-        Self { class, name, options }
-    }
-
     /// That of `{"class_name": ..., "config": {...}}`; `None` where it is not of that form.
-    pub fn of(layer: &'a Value) -> Option<Self> {
+    pub(super) fn of(layer: &'a Value) -> Option<Self> {
         let class = bare(layer.get("class_name")?.as_str()?);
         let options = layer.get("config").and_then(Value::as_object);
         let name = options.and_then(|o| o.get("name")).or_else(|| layer.get("name")).and_then(Value::as_str);
@@ -29,12 +24,12 @@ impl<'a> Config<'a> {
     }
 
     /// The option; `None` where it is not there, or null.
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         self.options?.get(key).filter(|value| !value.is_null())
     }
 
     /// A refusal of this layer.
-    pub fn unsupported(&self, reason: impl Into<String>) -> ConvertError {
+    pub(super) fn unsupported(&self, reason: impl Into<String>) -> ConvertError {
         ConvertError::unsupported(self.name, self.class, reason)
     }
 
@@ -45,18 +40,18 @@ impl<'a> Config<'a> {
     }
 
     /// A whole number; an error where it is missing.
-    pub fn usize(&self, key: &str) -> Result<usize, ConvertError> {
+    pub(super) fn usize(&self, key: &str) -> Result<usize, ConvertError> {
         let value = self.get(key).ok_or_else(|| self.unsupported(format!("its option `{key}` is missing")))?;
         whole(value).ok_or_else(|| self.wrong(key, value))
     }
 
     /// A whole number, or what stands for it where it is missing.
-    pub fn usize_or(&self, key: &str, default: usize) -> Result<usize, ConvertError> {
+    pub(super) fn usize_or(&self, key: &str, default: usize) -> Result<usize, ConvertError> {
         self.get(key).map_or(Ok(default), |value| whole(value).ok_or_else(|| self.wrong(key, value)))
     }
 
     /// Height and width, written as two numbers or as one for both.
-    pub fn pair(&self, key: &str) -> Result<Option<[usize; 2]>, ConvertError> {
+    pub(super) fn pair(&self, key: &str) -> Result<Option<[usize; 2]>, ConvertError> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -71,17 +66,17 @@ impl<'a> Config<'a> {
     }
 
     /// A truth value, or what stands for it where it is missing.
-    pub fn bool_or(&self, key: &str, default: bool) -> Result<bool, ConvertError> {
+    pub(super) fn bool_or(&self, key: &str, default: bool) -> Result<bool, ConvertError> {
         self.get(key).map_or(Ok(default), |value| value.as_bool().ok_or_else(|| self.wrong(key, value)))
     }
 
     /// A text, or what stands for it where it is missing.
-    pub fn str_or(&self, key: &str, default: &'static str) -> Result<&'a str, ConvertError> {
+    pub(super) fn str_or(&self, key: &str, default: &'static str) -> Result<&'a str, ConvertError> {
         self.get(key).map_or(Ok(default), |value| value.as_str().ok_or_else(|| self.wrong(key, value)))
     }
 
     /// A finite real number; `None` where it is missing.
-    pub fn f32(&self, key: &str) -> Result<Option<f32>, ConvertError> {
+    pub(super) fn f32(&self, key: &str) -> Result<Option<f32>, ConvertError> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -89,7 +84,7 @@ impl<'a> Config<'a> {
     }
 
     /// Finite real numbers, of one or of nested lists; `None` where they are missing.
-    pub fn f32s(&self, key: &str) -> Result<Option<Vec<f32>>, ConvertError> {
+    pub(super) fn f32s(&self, key: &str) -> Result<Option<Vec<f32>>, ConvertError> {
         fn collect(value: &Value, numbers: &mut Vec<f32>) -> Option<()> {
             match value {
                 Value::Array(values) => values.iter().try_for_each(|v| collect(v, numbers)),
@@ -110,7 +105,7 @@ impl<'a> Config<'a> {
     }
 
     /// Axes, written as a number or a list; a negative one counts from the end of `rank` axes (the batch is axis 0).
-    pub fn axes(&self, key: &str, rank: usize) -> Result<Option<Vec<usize>>, ConvertError> {
+    pub(super) fn axes(&self, key: &str, rank: usize) -> Result<Option<Vec<usize>>, ConvertError> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -127,7 +122,7 @@ impl<'a> Config<'a> {
     }
 
     /// Only `channels_last` can be taken in.
-    pub fn channels_last(&self) -> Result<(), ConvertError> {
+    pub(super) fn channels_last(&self) -> Result<(), ConvertError> {
         match self.str_or("data_format", "channels_last")? {
             "channels_last" => Ok(()),
             other => Err(self.unsupported(format!("its data_format is {other}, only channels_last can be taken in"))),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use hdf5_reader::error::ByteOrder;
 use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::messages::attribute::AttributeMessage;
-use hdf5_reader::{Datatype, Hdf5File, OpenOptions, StringPadding, StringSize};
+use hdf5_reader::{Datatype, Hdf5File, OpenOptions, StorageBuffer, StringPadding, StringSize};
 
 use crate::ConvertError;
 
@@ -19,7 +19,7 @@ const MAX_PIECES: usize = 10_000;
 
 /// An open HDF5 file.
 pub(super) struct File {
-    bytes: Vec<u8>,
+    bytes: StorageBuffer,
     file: Hdf5File,
     /// Bytes that may still be read out of the file.
     budget: usize,
@@ -28,32 +28,34 @@ pub(super) struct File {
 /// A tensor as it stands in the file, in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Array {
-    pub shape: Vec<usize>,
-    pub data: Vec<f32>,
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Vec<f32>,
 }
 
 impl File {
     /// Opens a file that is in memory.
-    pub fn open(bytes: Vec<u8>) -> Result<Self, ConvertError> {
+    pub(super) fn open(bytes: Vec<u8>) -> Result<Self, ConvertError> {
         // The reader's own cache is of no use: every tensor is read once.
-        let options = || OpenOptions { chunk_cache_bytes: 1 << 20, chunk_cache_slots: 16, ..OpenOptions::default() };
-        let file = Hdf5File::from_bytes_with_options(&bytes, options()).map_err(malformed)?;
+        let options = OpenOptions { chunk_cache_bytes: 1 << 20, chunk_cache_slots: 16, ..OpenOptions::default() };
+        let length = bytes.len();
+        let file = Hdf5File::from_vec_with_options(bytes, options).map_err(malformed)?;
+        let bytes = file.storage().read_range(0, length).map_err(malformed)?;
         let budget = bytes.len().saturating_mul(EXPANSION);
         Ok(Self { bytes, file, budget })
     }
 
     /// True where there is a group of that path.
-    pub fn has_group(&self, path: &[&str]) -> bool {
+    pub(super) fn has_group(&self, path: &[&str]) -> bool {
         self.group(path).is_some()
     }
 
     /// An attribute of one text; `None` where there is none.
-    pub fn text(&mut self, group: &[&str], attribute: &str) -> Result<Option<String>, ConvertError> {
+    pub(super) fn text(&mut self, group: &[&str], attribute: &str) -> Result<Option<String>, ConvertError> {
         Ok(self.strings(group, attribute)?.and_then(|strings| strings.into_iter().next()))
     }
 
     /// An attribute of many texts, or its pieces `NAME0`, `NAME1` ...; `None` where there is none.
-    pub fn texts(&mut self, group: &[&str], attribute: &str) -> Result<Option<Vec<String>>, ConvertError> {
+    pub(super) fn texts(&mut self, group: &[&str], attribute: &str) -> Result<Option<Vec<String>>, ConvertError> {
         if let Some(strings) = self.strings(group, attribute)? {
             return Ok(Some(strings));
         }
@@ -67,14 +69,8 @@ impl File {
         Ok(all)
     }
 
-    /// The shape of a tensor; `None` where there is none.
-    pub fn shape(&self, path: &[&str]) -> Option<Vec<usize>> {
-        let dataset = self.dataset(path)?;
-        dataset.shape().iter().map(|&d| usize::try_from(d).ok()).collect()
-    }
-
     /// A tensor of real numbers; `None` where there is none.
-    pub fn array(&mut self, path: &[&str]) -> Result<Option<Array>, ConvertError> {
+    pub(super) fn array(&mut self, path: &[&str]) -> Result<Option<Array>, ConvertError> {
         let Some(dataset) = self.dataset(path) else {
             return Ok(None);
         };

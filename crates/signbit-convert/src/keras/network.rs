@@ -12,39 +12,39 @@ use crate::ConvertError;
 #[derive(Debug)]
 pub(super) struct Network<'a> {
     /// The layers, in the order of the file.
-    pub layers: Vec<Layer<'a>>,
+    pub(super) layers: Vec<Layer<'a>>,
     /// Their calls.
-    pub calls: Vec<Call<'a>>,
+    pub(super) calls: Vec<Call<'a>>,
     /// The calls' numbers, each behind those that it reads.
-    pub order: Vec<usize>,
+    pub(super) order: Vec<usize>,
     /// The shape of the input, the batch first and `null`; missing in a model that gets it only when called.
-    pub input_shape: Option<&'a Value>,
+    pub(super) input_shape: Option<&'a Value>,
     /// The value that it gives.
-    pub output: Source,
+    pub(super) output: Source,
 }
 
 /// A layer of a model.
 #[derive(Debug)]
 pub(super) struct Layer<'a> {
     /// Class, name and options.
-    pub config: Config<'a>,
+    pub(super) config: Config<'a>,
     /// Its JSON.
-    pub json: &'a Value,
+    pub(super) json: &'a Value,
     /// Its name in the v3 layout: the class with a number.
-    pub key: String,
+    pub(super) key: String,
 }
 
 /// A call of a layer.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     /// Which layer.
-    pub layer: usize,
+    pub(super) layer: usize,
     /// Its positional operands.
-    pub operands: Vec<Operand>,
+    pub(super) operands: Vec<Operand>,
     /// Its operands that have a name.
-    pub named: Vec<(&'a str, Operand)>,
+    pub(super) named: Vec<(&'a str, Operand)>,
     /// All that has a name.
-    pub options: Option<&'a Map<String, Value>>,
+    pub(super) options: Option<&'a Map<String, Value>>,
 }
 
 /// An operand of a call.
@@ -72,7 +72,7 @@ pub(super) fn is_model(class: &str) -> bool {
 
 impl<'a> Network<'a> {
     /// Reads the JSON of a model.
-    pub fn read(json: &'a Value) -> Result<Self, ConvertError> {
+    pub(super) fn read(json: &'a Value) -> Result<Self, ConvertError> {
         let config = Config::of(json).ok_or_else(|| malformed("the model has no `class_name`"))?;
         match config.class {
             "Sequential" => sequential(json, &config),

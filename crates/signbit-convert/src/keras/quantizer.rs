@@ -76,7 +76,7 @@ pub(super) fn kernel_quantizer(config: &Config<'_>, key: &str) -> Result<KernelQ
 
 impl KernelQuantizer {
     /// The quantized kernel, still in Keras' layout.
-    pub fn apply(self, mut kernel: Array) -> Array {
+    pub(super) fn apply(self, mut kernel: Array) -> Array {
         let sign = |w: f32| if w >= 0.0 { 1.0 } else { -1.0 };
         let last = kernel.shape.last().copied().unwrap_or(1).max(1);
         let data = &mut kernel.data;

@@ -9,14 +9,14 @@ use crate::ConvertError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The names of the models it is nested in, outermost first, then its own; joined by `/` it is the node's name.
-    pub names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Its path in the v3 layout: `layers/sequential/layers/conv2d_1`.
-    pub path: String,
+    pub(super) path: String,
 }
 
 impl Place {
     /// The name of the layer's node.
-    pub fn node(&self) -> String {
+    pub(super) fn node(&self) -> String {
         self.names.join("/")
     }
 }
@@ -24,8 +24,8 @@ impl Place {
 /// One of a layer's variables: its name, and its number among the layer's variables.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Variable {
-    pub name: &'static str,
-    pub number: usize,
+    pub(super) name: &'static str,
+    pub(super) number: usize,
 }
 
 /// The weights of a file.
@@ -49,7 +49,7 @@ enum Layout {
 
 impl Weights {
     /// Finds out the layout.
-    pub fn new(file: File) -> Result<Self, ConvertError> {
+    pub(super) fn new(file: File) -> Result<Self, ConvertError> {
         let v3 = ["layers", "_layer_checkpoint_dependencies"];
         let layout = if file.has_group(&["model_weights"]) {
             Layout::Legacy { root: "model_weights", names: BTreeMap::new(), renamed: BTreeMap::new() }
@@ -72,7 +72,7 @@ impl Weights {
     ///
     /// Keras numbers the names of layers through a whole session, and itself goes by the order. `layers` are the
     /// outermost layers that have weights, in the architecture's order.
-    pub fn match_names(&mut self, layers: &[&str]) -> Result<(), ConvertError> {
+    pub(super) fn match_names(&mut self, layers: &[&str]) -> Result<(), ConvertError> {
         let Layout::Legacy { root, .. } = self.layout else {
             return Ok(());
         };
@@ -93,7 +93,7 @@ impl Weights {
     }
 
     /// A variable of a layer.
-    pub fn get(&mut self, place: &Place, variable: Variable) -> Result<Array, ConvertError> {
+    pub(super) fn get(&mut self, place: &Place, variable: Variable) -> Result<Array, ConvertError> {
         let wanted = format!("{}/{}", place.node(), variable.name);
         match &self.layout {
             Layout::V3 { root } => {

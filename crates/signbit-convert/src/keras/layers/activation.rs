@@ -58,7 +58,7 @@ pub(super) fn named(
         "clipbyvalueactivation" => Op::Clip { min: 0.0, max: 1.0 },
         "leakyrelu" => return rectify(builder, step, node, x, &Rectifier::leaky(0.2)),
         "softmax" => Op::Softmax,
-        "sigmoid" => return builder.sigmoid(step, node, x),
+        "sigmoid" => Op::Sigmoid,
         sign if is_sign(sign) => return builder.sign(node, x),
         _ => return Err(step.unsupported(format!("the activation {name} is not known here"))),
     };
