@@ -46,8 +46,6 @@ pub(crate) mod attribute_type {
     pub(crate) const FLOATS: i32 = 6;
     /// In `ints`.
     pub(crate) const INTS: i32 = 7;
-    /// In `strings`.
-    pub(crate) const STRINGS: i32 = 8;
 }
 
 /// The file.
@@ -171,9 +169,6 @@ pub(crate) struct AttributeProto {
     /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
-    /// Strings.
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub(crate) strings: Vec<Vec<u8>>,
     /// Which of the fields holds the value, by [`attribute_type`].
     #[prost(int32, tag = "20")]
     pub(crate) r#type: i32,
@@ -193,10 +188,10 @@ pub(crate) struct TensorProto {
     pub(crate) float_data: Vec<f32>,
     /// Elements of the types of up to 32 bits, and of float16 as their bits.
     #[prost(int32, repeated, tag = "5")]
-    pub int32_data: Vec<i32>,
+    pub(crate) int32_data: Vec<i32>,
     /// Elements of type int64.
     #[prost(int64, repeated, tag = "7")]
-    pub int64_data: Vec<i64>,
+    pub(crate) int64_data: Vec<i64>,
     /// The name.
     #[prost(string, tag = "8")]
     pub(crate) name: String,

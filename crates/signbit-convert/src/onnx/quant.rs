@@ -50,7 +50,13 @@ impl Grid {
         let step = if self.bipolar {
             if steps >= 0.0 { 1.0 } else { -1.0 }
         } else {
-            (self.round)(if steps > self.max { self.max } else if steps < self.min { self.min } else { steps })
+            (self.round)(if steps > self.max {
+                self.max
+            } else if steps < self.min {
+                self.min
+            } else {
+                steps
+            })
         };
         (step - self.zero) * scale
     }
@@ -72,7 +78,9 @@ pub(super) fn quant(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, C
     let grid = Grid::of(node, |i| scalars.get(i - 2)?.as_ref()?.single())?;
     if !grid.bipolar {
         let width = scalars[1].as_ref().and_then(|bits| bits.single()).unwrap_or(0.0);
-        return Err(node.unsupported(format!("activations of {width} bits on a grid; one bit with a sign can be taken in")));
+        return Err(
+            node.unsupported(format!("activations of {width} bits on a grid; one bit with a sign can be taken in"))
+        );
     }
     if grid.zero != 0.0 || scale.to_floats().iter().any(|&s| s.is_nan() || s <= 0.0) {
         return Err(node.unsupported("one bit with a zero point or a scale that is not positive"));
@@ -86,7 +94,9 @@ pub(super) fn multi_threshold(reader: &mut Reader<'_>, node: &Node<'_>) -> Resul
     let x = reader.real(node, 0)?;
     let thresholds = reader.constant(node, 1)?;
     let &[channels, 1] = thresholds.dims() else {
-        return Err(node.unsupported(format!("thresholds of shape {:?}; one per channel can be taken in", thresholds.dims())));
+        return Err(
+            node.unsupported(format!("thresholds of shape {:?}; one per channel can be taken in", thresholds.dims()))
+        );
     };
     let layout = node.text("data_layout").filter(|layout| !layout.is_empty());
     let axis = match layout {

@@ -6,7 +6,11 @@ use crate::onnx::constant::{Constant, Data, elements, strides};
 use crate::onnx::quant;
 
 /// An elementwise operator's value; `None` for another operator.
-pub(super) fn evaluate(cx: &mut Context<'_, '_>, operator: &str, x: &Constant) -> Result<Option<Constant>, ConvertError> {
+pub(super) fn evaluate(
+    cx: &mut Context<'_, '_>,
+    operator: &str,
+    x: &Constant,
+) -> Result<Option<Constant>, ConvertError> {
     if let Some(f) = unary(operator) {
         return Ok(Some(match (operator, x.data()) {
             ("Neg", Data::Int(v)) => integers(cx, x.dims(), v.iter().map(|v| v.saturating_neg()).collect())?,
@@ -23,7 +27,15 @@ pub(super) fn evaluate(cx: &mut Context<'_, '_>, operator: &str, x: &Constant) -
                 (None, None) => None,
             };
             let (min, max) = (bound("min", 1).unwrap_or(f32::MIN), bound("max", 2).unwrap_or(f32::MAX));
-            Ok(Some(x.map(|v| if v < min { min } else if v > max { max } else { v })))
+            Ok(Some(x.map(|v| {
+                if v < min {
+                    min
+                } else if v > max {
+                    max
+                } else {
+                    v
+                }
+            })))
         }
         "Where" => choose(cx, x).map(Some),
         "BipolarQuant" | "Quant" | "IntQuant" => {
@@ -45,7 +57,15 @@ pub(super) fn evaluate(cx: &mut Context<'_, '_>, operator: &str, x: &Constant) -
 fn unary(operator: &str) -> Option<fn(f32) -> f32> {
     Some(match operator {
         // +1, -1 or 0: what a 0 means is its user's to decide.
-        "Sign" => |v| if v > 0.0 { 1.0 } else if v < 0.0 { -1.0 } else { 0.0 },
+        "Sign" => |v| {
+            if v > 0.0 {
+                1.0
+            } else if v < 0.0 {
+                -1.0
+            } else {
+                0.0
+            }
+        },
         "Abs" => f32::abs,
         "Neg" => |v| -v,
         "Sqrt" => f32::sqrt,
@@ -78,7 +98,9 @@ fn binary(cx: &mut Context<'_, '_>, operator: &str, x: &Constant) -> Result<Opti
             Data::Int(all.ok_or_else(|| cx.node.unsupported("its integers overflow"))?)
         }
         _ => match floats {
-            Floats::Number(f) => Data::Float(x.to_floats().into_iter().zip(y.to_floats()).map(|(a, b)| f(a, b)).collect()),
+            Floats::Number(f) => {
+                Data::Float(x.to_floats().into_iter().zip(y.to_floats()).map(|(a, b)| f(a, b)).collect())
+            }
             Floats::Bool(f) => {
                 Data::Int(x.to_floats().into_iter().zip(y.to_floats()).map(|(a, b)| i64::from(f(a, b))).collect())
             }

@@ -6,7 +6,11 @@ use crate::onnx::constant::{Constant, Data, MAX_RANK, elements, strides};
 use crate::onnx::shape::{self, Range};
 
 /// A moving operator's value; `None` for another operator.
-pub(super) fn evaluate(cx: &mut Context<'_, '_>, operator: &str, x: &Constant) -> Result<Option<Constant>, ConvertError> {
+pub(super) fn evaluate(
+    cx: &mut Context<'_, '_>,
+    operator: &str,
+    x: &Constant,
+) -> Result<Option<Constant>, ConvertError> {
     let rank = x.dims().len();
     let dims: Vec<usize> = match operator {
         "Shape" => {
