@@ -151,25 +151,41 @@ impl Constant {
     }
 }
 
-/// How many elements constants may have in all: what the file's size justifies.
+/// What the file's size justifies to compute and to hold.
 ///
-/// A file of `n` bytes may make `8 n` elements and a million more, counted over all steps of folding and layout.
+/// A file of `n` bytes may make a million and `256 n` elements of constants in all its steps, and hold a million and
+/// `32 n` of them at a time: packed bits have 8 elements in a byte, and more than one copy while they are folded.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: usize,
+    work: usize,
+    room: usize,
 }
 
 impl Budget {
     pub(super) fn for_file(bytes: usize) -> Self {
-        Self { left: bytes.saturating_mul(8).saturating_add(1 << 20) }
+        let elements = |per_byte: usize| bytes.saturating_mul(per_byte).saturating_add(1 << 20);
+        Self { work: elements(256), room: elements(32) }
     }
 
-    /// Takes `elements` away.
+    /// Takes note of a step that makes `elements`, which are not held.
     pub(super) fn charge(&mut self, node: &str, operator: &str, elements: usize) -> Result<(), ConvertError> {
-        self.left = self.left.checked_sub(elements).ok_or_else(|| {
+        let left = self.work.checked_sub(elements).filter(|_| elements <= self.room);
+        self.work = left.ok_or_else(|| {
             ConvertError::unsupported(node, operator, "its constants are far larger than the file justifies")
         })?;
         Ok(())
+    }
+
+    /// Takes note of `elements` that are made and held.
+    pub(super) fn hold(&mut self, node: &str, operator: &str, elements: usize) -> Result<(), ConvertError> {
+        self.charge(node, operator, elements)?;
+        self.room -= elements;
+        Ok(())
+    }
+
+    /// Takes note of `elements` that are held no more.
+    pub(super) fn release(&mut self, elements: usize) {
+        self.room = self.room.saturating_add(elements);
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn gemm(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, Co
             let fits = bias.dims().iter().rev().skip(1).all(|&d| d == 1) && bias.dims().len() <= 2;
             match (numbers.as_slice(), fits) {
                 (&[one], true) => {
-                    reader.budget.charge(node.name, node.operator(), weights.outputs)?;
+                    reader.budget.hold(node.name, node.operator(), weights.outputs)?;
                     Some(vec![one * beta; weights.outputs])
                 }
                 (all, true) if all.len() == weights.outputs => Some(all.iter().map(|v| v * beta).collect()),
@@ -81,7 +81,7 @@ fn weights(
     if front.iter().any(|&d| d != 1) || rows == 0 || columns == 0 {
         return Err(node.unsupported(format!("a weight of shape {:?}", constant.dims())));
     }
-    reader.budget.charge(node.name, node.operator(), constant.len().saturating_mul(3))?;
+    reader.budget.hold(node.name, node.operator(), constant.len())?;
     let mut data = constant.to_floats();
     if alpha != 1.0 {
         data.iter_mut().for_each(|w| *w *= alpha);

@@ -13,6 +13,8 @@ pub(super) struct Live<'a> {
     aliases: HashMap<&'a str, &'a str>,
     /// Of each node whether it leads to the output.
     pub(super) nodes: Vec<bool>,
+    /// How often each value is still to be read.
+    pub(super) reads: HashMap<&'a str, usize>,
 }
 
 /// Operators whose result may be the first term of a straight-through estimator: of the shape of `f`.
@@ -20,7 +22,7 @@ const QUANTIZERS: [&str; 6] = ["Sign", "Where", "BipolarQuant", "Mul", "Cast", "
 
 impl<'a> Live<'a> {
     pub(super) fn of(graph: &'a GraphProto, output: &'a str) -> Self {
-        let mut live = Self { aliases: HashMap::new(), nodes: vec![false; graph.node.len()] };
+        let mut live = Self { aliases: HashMap::new(), nodes: vec![false; graph.node.len()], reads: HashMap::new() };
         let mut makers: HashMap<&str, usize> = HashMap::new();
         for (i, node) in graph.node.iter().enumerate() {
             for name in &node.output {
@@ -51,6 +53,7 @@ impl<'a> Live<'a> {
             }
         }
         let mut wanted = vec![live.root(output)];
+        live.reads.insert(live.root(output), 1);
         while let Some(name) = wanted.pop() {
             let Some(&maker) = makers.get(name) else {
                 continue;
@@ -59,7 +62,11 @@ impl<'a> Live<'a> {
                 continue;
             };
             if !std::mem::replace(seen, true) {
-                wanted.extend(node.input.iter().map(|name| live.root(name)));
+                for name in &node.input {
+                    let name = live.root(name);
+                    *live.reads.entry(name).or_insert(0) += 1;
+                    wanted.push(name);
+                }
             }
         }
         live

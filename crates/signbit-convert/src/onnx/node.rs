@@ -1,6 +1,6 @@
 //! One node of the file, with typed access to its attributes.
 
-use super::proto::{AttributeProto, NodeProto, TensorProto};
+use super::proto::{AttributeProto, NodeProto, TensorProto, attribute_type};
 use crate::ConvertError;
 
 /// A node, its operator's version and the name to call it by.
@@ -34,13 +34,14 @@ impl<'a> Node<'a> {
         ConvertError::unsupported(self.name, self.operator(), reason)
     }
 
-    fn attribute(&self, name: &str) -> Option<&'a AttributeProto> {
-        self.proto.attribute.iter().find(|a| a.name == name)
+    /// The attribute of a name and of a type, by [`attribute_type`]; the oldest files do not give the type.
+    fn attribute(&self, name: &str, kind: i32) -> Option<&'a AttributeProto> {
+        self.proto.attribute.iter().find(|a| a.name == name && (a.r#type == kind || a.r#type == 0))
     }
 
     /// An integer attribute.
     pub(super) fn int(&self, name: &str) -> Option<i64> {
-        self.attribute(name).map(|a| a.i.unwrap_or(0))
+        self.attribute(name, attribute_type::INT).map(|a| a.i.unwrap_or(0))
     }
 
     /// An integer attribute that is a switch, off where it is not there.
@@ -50,27 +51,29 @@ impl<'a> Node<'a> {
 
     /// A float attribute.
     pub(super) fn float(&self, name: &str) -> Option<f32> {
-        self.attribute(name).map(|a| a.f.unwrap_or(0.0))
+        self.attribute(name, attribute_type::FLOAT).map(|a| a.f.unwrap_or(0.0))
     }
 
     /// A list of floats.
     pub(super) fn floats(&self, name: &str) -> Option<&'a [f32]> {
-        self.attribute(name).map(|a| a.floats.as_slice())
+        self.attribute(name, attribute_type::FLOATS).map(|a| a.floats.as_slice())
     }
 
     /// A list of integers.
     pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
-        self.attribute(name).map(|a| a.ints.as_slice())
+        self.attribute(name, attribute_type::INTS).map(|a| a.ints.as_slice())
     }
 
     /// A text attribute.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
-        self.attribute(name).and_then(|a| a.s.as_deref()).and_then(|s| std::str::from_utf8(s).ok())
+        self.attribute(name, attribute_type::STRING)
+            .and_then(|a| a.s.as_deref())
+            .and_then(|s| std::str::from_utf8(s).ok())
     }
 
     /// A tensor attribute.
     pub(super) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
-        self.attribute(name).and_then(|a| a.t.as_deref())
+        self.attribute(name, attribute_type::TENSOR).and_then(|a| a.t.as_deref())
     }
 
     /// A list of lengths of `N` numbers, each at least `least`.

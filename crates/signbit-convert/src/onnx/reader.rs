@@ -1,6 +1,6 @@
 //! The way through a graph: names and what they stand for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use signbit_model::limits::MAX_NODES;
@@ -22,6 +22,7 @@ pub(super) struct Reader<'a> {
     pub(super) draft: Draft,
     pub(super) budget: Budget,
     values: HashMap<&'a str, Value>,
+    made: HashSet<&'a str>,
     live: Live<'a>,
 }
 
@@ -47,7 +48,8 @@ pub(super) fn read(model: &ModelProto, bytes: usize) -> Result<Imported, Convert
     }
     let axes: Vec<&[Axis]> = axes.iter().map(Vec::as_slice).collect();
     let x = Real::new(draft.input(), dims, &axes);
-    let mut reader = Reader { draft, budget: Budget::for_file(bytes), values: HashMap::new(), live };
+    let mut reader =
+        Reader { draft, budget: Budget::for_file(bytes), values: HashMap::new(), made: HashSet::new(), live };
     for tensor in &graph.initializer {
         let constant = Constant::read(tensor, &mut reader.budget)?;
         reader.define(&tensor.name, Value::Constant(Rc::new(constant)))?;
@@ -64,7 +66,7 @@ pub(super) fn read(model: &ModelProto, bytes: usize) -> Result<Imported, Convert
 
 impl<'a> Reader<'a> {
     fn nodes(&mut self, graph: &'a GraphProto, opset: i64) -> Result<(), ConvertError> {
-        let mut names: std::collections::HashSet<&str> = std::collections::HashSet::new();
+        let mut names: HashSet<&str> = HashSet::new();
         for (i, proto) in graph.node.iter().enumerate() {
             if !self.live.nodes.get(i).copied().unwrap_or(false) {
                 continue;
@@ -77,6 +79,9 @@ impl<'a> Reader<'a> {
                 return Err(node.unsupported(format!("operators of the domain {} are not known", proto.domain)));
             }
             let results = self.node(&node)?;
+            for name in proto.input.iter().filter(|name| !name.is_empty()) {
+                self.done(name);
+            }
             for (name, value) in proto.output.iter().zip(results) {
                 if !name.is_empty() {
                     self.define(name, value)?;
@@ -110,9 +115,30 @@ impl<'a> Reader<'a> {
     }
 
     fn define(&mut self, name: &'a str, value: Value) -> Result<(), ConvertError> {
-        match self.values.insert(name, value) {
-            None => Ok(()),
-            Some(_) => Err(malformed(format!("`{name}` is made twice"))),
+        if !self.made.insert(name) {
+            return Err(malformed(format!("`{name}` is made twice")));
+        }
+        if !self.live.reads.contains_key(name) {
+            return Ok(());
+        }
+        if let Value::Constant(constant) = &value {
+            self.budget.hold(name, "constant", constant.len())?;
+        }
+        self.values.insert(name, value);
+        Ok(())
+    }
+
+    /// One of the reads of a value is done; after the last one, the value goes.
+    fn done(&mut self, name: &'a str) {
+        let root = self.live.root(name);
+        let Some(left) = self.live.reads.get_mut(root) else {
+            return;
+        };
+        *left = left.saturating_sub(1);
+        if *left == 0
+            && let Some(Value::Constant(constant)) = self.values.remove(root)
+        {
+            self.budget.release(constant.len());
         }
     }
 
@@ -210,7 +236,8 @@ impl<'a> Reader<'a> {
             all.clear();
             for constant in constants {
                 let len = x.spread_len(constant).map_err(|reason| node.unsupported(reason))?;
-                self.budget.charge(node.name, node.operator(), len.saturating_add(constant.len()))?;
+                self.budget.hold(node.name, node.operator(), len)?;
+                self.budget.charge(node.name, node.operator(), constant.len())?;
                 match x.spread(constant).map_err(|reason| node.unsupported(reason))? {
                     Spread::Channels(numbers) => all.push(numbers),
                     Spread::Flat(numbers) if x.is_vector() => all.push(numbers),
@@ -268,7 +295,7 @@ fn input<'a>(
     graph: &'a GraphProto,
     live: &Live<'a>,
 ) -> Result<(&'a ValueInfoProto, [usize; 4], Vec<Vec<Axis>>), ConvertError> {
-    let constants: std::collections::HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains(input.name.as_str())).collect();
     let &[input] = inputs.as_slice() else {
         return Err(ConvertError::unsupported("input", "graph", format!("it has {} inputs", inputs.len())));

@@ -56,7 +56,7 @@ pub(super) fn conv(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, Co
     }
     let groups = node.int("group").unwrap_or(1);
     let groups = usize::try_from(groups).map_err(|_| node.unsupported(format!("group = {groups}")))?;
-    reader.budget.charge(node.name, node.operator(), weight.len().saturating_mul(2))?;
+    reader.budget.hold(node.name, node.operator(), weight.len())?;
     let data = weight.to_floats();
     // [O, I, kh, kw] to [O, kh, kw, I].
     let mut moved = Vec::with_capacity(data.len());
