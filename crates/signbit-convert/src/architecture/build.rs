@@ -134,8 +134,8 @@ impl Builder<'_> {
             }
             Kind::GlobalAvgPool => Op::GlobalAvgPool,
             Kind::Softmax => Op::Softmax,
-            Kind::Sigmoid => return Err(ConvertError::unsupported(id, "sigmoid", "the graph has none")),
-            Kind::Pad { .. } => return Err(ConvertError::unsupported(id, "pad", "the graph has none")),
+            Kind::Sigmoid => Op::Sigmoid,
+            Kind::Pad { padding, value } => Op::Pad { pads: *padding, value: *value },
         };
         self.draft.node(id, op, &[first.id]).map(kept)
     }

@@ -3,8 +3,20 @@
 //! A state dict holds names and numbers, but not which layer reads what: that comes from an [`Architecture`], or from
 //! one of the published networks that are recognised by their names.
 //!
+//! | file | network |
+//! |---|---|
+//! | `reactnet` | ReActNet-A |
+//! | `reactnet_resnet`, `bireal` | ReActNet-18 and -34, Bi-Real-18 and -34; both in the frame of `resnet` |
+//! | `layouts` | the pieces that these are made of |
+//! | `weights` | the tensors of a file |
+//!
 //! Pickle (`.pt`, `.pth`) is never read: it is a program that would be run.
 
+mod bireal;
+mod layouts;
+mod reactnet;
+mod reactnet_resnet;
+mod resnet;
 mod weights;
 
 use crate::architecture::{Architecture, build};
@@ -23,6 +35,9 @@ pub fn read(bytes: &[u8], architecture: Option<&Architecture>) -> Result<Importe
     let weights = StateDict::parse(bytes)?;
     match architecture {
         Some(architecture) => build(architecture, &weights),
+        None if reactnet::is(&weights) => reactnet::read(&weights),
+        None if reactnet_resnet::is(&weights) => reactnet_resnet::read(&weights),
+        None if bireal::is(&weights) => bireal::read(&weights),
         None => Err(unknown(&weights)),
     }
 }
@@ -37,7 +52,9 @@ fn unknown(weights: &StateDict<'_>) -> ConvertError {
 
 /// A `.pt` or `.pth` file is an archive with `data.pkl`, or older, bare pickle.
 fn refuse_pickle(bytes: &[u8]) -> Result<(), ConvertError> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
+    // A safetensors file begins with its header's length in eight bytes, whose first may be pickle's 0x80 as well.
+    let safetensors = bytes.get(8) == Some(&b'{');
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) && !safetensors {
         let what = "this is pickle (.pt, .pth), which is never read; save it again in Python: from \
                     safetensors.torch import save_file; save_file({k: v.contiguous().clone() for k, v in \
                     model.state_dict().items()}, \"model.safetensors\")";

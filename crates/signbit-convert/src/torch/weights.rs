@@ -73,7 +73,7 @@ impl<'a> StateDict<'a> {
         let view = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
         let malformed = |what: String| ConvertError::Malformed { format: "safetensors", what };
         let bytes = view.data();
-        let size = view.dtype().size().max(1);
+        let size = (view.dtype().bitsize() / 8).max(1);
         let left = self.left.get().checked_sub(bytes.len() / size);
         self.left.set(left.ok_or_else(|| {
             malformed(format!("`{name}`: the layers read more than {SHARED} numbers for each byte of the file"))
