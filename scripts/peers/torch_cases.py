@@ -453,7 +453,7 @@ def one(out, seed, name, build, toml, dtype, prefix):
 
 
 def main():
-    args = common.arguments(__doc__, grids=()).parse_args()
+    args = common.arguments(__doc__, grids=("small",)).parse_args()
     torch.set_num_threads(1)
     for name, *case in cases():
         if args.only in name:

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use signbit_convert::architecture::Architecture;
 use signbit_convert::passes::simplify;
-use signbit_convert::{ConvertError, Imported, Warning, torch};
+use signbit_convert::{Imported, Warning, torch};
 use signbit_model::Model;
 use signbit_model::interpreter::{self, ValueData};
 use signbit_train::data::npy::{self, Numbers};
