@@ -2,7 +2,7 @@
 
     torch_cases.py OUT [--seed S] [--only TEXT]
 
-Each case holds `model.safetensors`, for the `net_*` ones `architecture.toml`, and PyTorch's own output. Arrays are NHWC.
+Each case holds `model.safetensors`, for the `net_*` ones `architecture.toml`, for `recipe_*` the recipe, and PyTorch's own output. Arrays are NHWC.
 The published networks read pictures of 224x224; their input is not saved but made by `pattern`, which a test repeats.
 """
 
@@ -396,6 +396,89 @@ from = ["head", "side_head"]
         return head + self.side(act.mean((2, 3)))
 
 
+class Recipe(nn.Module):
+    """A network of signbit's recipes: layers by the recipe's names, the order in `forward`."""
+
+    def __init__(self, layers, forward):
+        super().__init__()
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.order = forward
+
+    def forward(self, x):
+        return self.order(self, x)
+
+
+def signs(layer, x):
+    """A layer with the signs of its weights."""
+    weight = torch.sign(layer.weight)
+    return F.linear(x, weight) if weight.dim() == 2 else F.conv2d(x, weight, padding=1)
+
+
+def same(c, out):
+    return nn.Conv2d(c, out, 3, padding=1, bias=False)
+
+
+def mlp(width=12, inputs=75, classes=4):
+    layers = {"dense4": nn.Linear(width, classes)}
+    for i in (1, 2, 3):
+        layers[f"dense{i}"] = nn.Linear(inputs if i == 1 else width, width, bias=False)
+        layers[f"norm{i}"] = nn.BatchNorm1d(width)
+
+    def forward(net, x):
+        x = x.flatten(1)
+        for i in (1, 2, 3):
+            x = torch.sign(getattr(net, f"norm{i}")(signs(getattr(net, f"dense{i}"), x)))
+        return net.dense4(x)
+
+    return Recipe(layers, forward)
+
+
+def small_cnn(w=3, classes=4):
+    layers = {"conv1": same(3, w), "conv2": same(w, w), "conv3": same(w, 2 * w), "conv4": same(2 * w, 2 * w)}
+    layers |= {f"norm{i}": nn.BatchNorm2d(c) for i, c in enumerate((w, w, 2 * w, 2 * w), 1)}
+    layers |= {"dense5": nn.Linear(3 * 2 * 2 * w, 8 * w, bias=False), "norm5": nn.BatchNorm1d(8 * w)}
+    layers["dense6"] = nn.Linear(8 * w, classes)
+
+    def forward(net, x):
+        x = torch.sign(net.norm1(net.conv1(x)))
+        x = torch.sign(net.norm2(F.max_pool2d(signs(net.conv2, x), 2)))
+        x = torch.sign(net.norm3(signs(net.conv3, x)))
+        x = torch.sign(net.norm4(F.max_pool2d(signs(net.conv4, x), 2)))
+        x = torch.sign(net.norm5(signs(net.dense5, x.flatten(1))))
+        return net.dense6(x)
+
+    return Recipe(layers, forward)
+
+
+def xnornet_small(w=2, classes=4):
+    """Binary convolutions with alpha and K (Rastegari et al. 2016, section 3.2)."""
+    widths, pooled = (w, w, 2 * w, 2 * w, 4 * w, 4 * w), (False, True, False, True, False, False)
+    layers = {"conv1": same(3, w), "dense7": nn.Linear(4 * w, classes)}
+    layers |= {f"conv{i + 1}": same(widths[i - 1], widths[i]) for i in range(1, 6)}
+    layers |= {f"norm{i + 1}": nn.BatchNorm2d(widths[i]) for i in range(6)}
+
+    def forward(net, x):
+        y = net.conv1(x)
+        for i in range(1, 6):
+            real, conv = getattr(net, f"norm{i}")(y), getattr(net, f"conv{i + 1}")
+            k = F.avg_pool2d(real.abs().mean(1, keepdim=True), 3, 1, 1)
+            alpha = conv.weight.abs().mean((1, 2, 3)).view(-1, 1, 1)
+            y = signs(conv, torch.sign(real)) * alpha * k
+            if pooled[i]:
+                y = F.max_pool2d(y, 2)
+        return net.dense7(F.relu(net.norm6(y)).mean((2, 3)))
+
+    return Recipe(layers, forward)
+
+
+RECIPES = {
+    "recipe_mlp": (mlp, 'network = "mlp"\nwidth = 12\n', (5, 5, 3)),
+    "recipe_small_cnn": (small_cnn, 'network = "small-cnn"\nwidth = 3\n', (12, 8, 3)),
+    "recipe_xnornet_small": (xnornet_small, 'network = "xnornet-small"\nwidth = 2\n', (12, 9, 3)),
+}
+
+
 def randomise(net, random):
     """Weights and statistics as a trained network has them, gammas of both signs."""
     with torch.no_grad():
@@ -419,6 +502,8 @@ def nhwc(tensor):
 
 def cases():
     """Name, network, architecture, type of the saved numbers, prefix of the names."""
+    for name, (build, _, _) in RECIPES.items():
+        yield name, build, None, torch.float32, ""
     yield "net_layers", Layers.net, Layers.TOML, torch.float32, ""
     yield "net_joined", Joined, Joined.TOML, torch.float32, "module."
     yield "net_f16", Layers.net, Layers.TOML, torch.float16, ""
@@ -435,10 +520,11 @@ def one(out, seed, name, build, toml, dtype, prefix):
     # What is computed with is what is saved.
     rounded = {key: value.to(dtype) if value.is_floating_point() else value for key, value in net.state_dict().items()}
     net.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in rounded.items()})
-    if toml is None:
+    recipe = RECIPES.get(name)
+    if toml is None and recipe is None:
         x = pattern((1, 224, 224, 3))
     else:
-        h, w, c = (int(n) for n in toml.split("]", 1)[0].split("[")[1].split(","))
+        h, w, c = recipe[2] if recipe else (int(n) for n in toml.split("]", 1)[0].split("[")[1].split(","))
         # None is 0, whose sign is 0 in PyTorch.
         x = common.dyadic(random, (4, h, w, c)) + np.float32(1 / 32)
     with torch.no_grad():
@@ -447,8 +533,10 @@ def one(out, seed, name, build, toml, dtype, prefix):
     save_file({prefix + key: value.contiguous().clone() for key, value in rounded.items()}, path / "model.safetensors")
     if toml is not None:
         (path / "architecture.toml").write_text(toml)
+    if recipe is not None:
+        (path / "recipe.toml").write_text(recipe[1])
     common.save(path, "torch " + torch.__version__, x, y)
-    if toml is None:
+    if toml is None and recipe is None:
         (path / "input.npy").unlink()
 
 

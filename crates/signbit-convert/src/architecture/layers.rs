@@ -3,6 +3,7 @@
 use signbit_model::{Geometry, Op};
 
 use super::build::{Builder, Value};
+use super::order::Order;
 use super::{Kind, Quantizer};
 use crate::torch::Real;
 use crate::{ConvertError, Warning};
@@ -110,7 +111,7 @@ impl Builder<'_> {
                 self.draft.node(id, op(bias), &[x.id])?
             }
         };
-        Ok(Value { id: value, order: super::order::Order::plain(self.draft.shape(value).c) })
+        Ok(Value { id: value, order: Order::plain(self.draft.shape(value).c) })
     }
 
     /// A layer's bias, where it has one.
@@ -187,7 +188,7 @@ impl Builder<'_> {
 }
 
 /// `[O, I, taps]` as `[O, taps, I]`.
-fn ohwi(data: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
+pub(crate) fn ohwi(data: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
     let rows = data.chunks_exact((inputs * taps).max(1));
     let tap = |row: &[f32], t: usize| row.iter().skip(t).step_by(taps).copied().collect::<Vec<_>>();
     rows.flat_map(|row| (0..taps).flat_map(move |t| tap(row, t))).collect()

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `reactnet` | ReActNet-A |
 //! | `reactnet_resnet`, `bireal` | ReActNet-18 and -34, Bi-Real-18 and -34; both in the frame of `resnet` |
+//! | `recipe` | those that a signbit recipe names |
 //! | `layouts` | the pieces that these are made of |
 //! | `weights` | the tensors of a file |
 //!
@@ -16,8 +17,12 @@ mod bireal;
 mod layouts;
 mod reactnet;
 mod reactnet_resnet;
+mod recipe;
 mod resnet;
 mod weights;
+
+use signbit_model::Shape;
+use signbit_train::recipe::Recipe;
 
 use crate::architecture::{Architecture, build};
 use crate::{ConvertError, Imported};
@@ -40,6 +45,18 @@ pub fn read(bytes: &[u8], architecture: Option<&Architecture>) -> Result<Importe
         None if bireal::is(&weights) => bireal::read(&weights),
         None => Err(unknown(&weights)),
     }
+}
+
+/// Reads a `.safetensors` file as the weights of a recipe's network, and packs it: what comes out needs no passes. Without
+/// an `input` shape, it is deduced from the weights, which tell that of square pictures; `xnornet-small` takes the
+/// recipe's `data.size`. The names are `conv1.weight`, `norm1.running_mean` and so on, the recipe's layers with PyTorch's
+/// tensors.
+///
+/// # Errors
+/// As [`read`]; [`ConvertError::Architecture`] also where the recipe does not fit the input.
+pub fn read_with_recipe(bytes: &[u8], recipe: &Recipe, input: Option<Shape>) -> Result<Imported, ConvertError> {
+    refuse_pickle(bytes)?;
+    recipe::read(&StateDict::parse(bytes)?, bytes.len(), recipe, input)
 }
 
 fn unknown(weights: &StateDict<'_>) -> ConvertError {
