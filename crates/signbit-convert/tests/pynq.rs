@@ -1,12 +1,16 @@
 //! BNN-PYNQ: the published LFC network, and small folders against popcounts taken one by one.
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::Path;
 
 use signbit::{Model, Options};
-use signbit_convert::pynq::read_folder;
+use signbit_convert::passes::simplify;
+use signbit_convert::pynq::{read_folder, read_npz};
 use signbit_model::interpreter::{self, ValueData};
-use signbit_train::data::read_idx;
+use signbit_train::data::{npy, read_idx};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 /// A small pseudo-random sequence (xorshift).
 struct Random(u64);
@@ -271,4 +275,169 @@ fn the_published_lfc_network() {
         right += scores.chunks(10).zip(labels).filter(|(scores, label)| best(scores) == usize::from(**label)).count();
     }
     assert_eq!(right, 9840);
+}
+
+/// Bytes of a `.npz` with `arr_0`, `arr_1` ...
+fn npz(arrays: &[(Vec<usize>, Vec<f32>)]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (i, (shape, numbers)) in arrays.iter().enumerate() {
+        zip.start_file(format!("arr_{i}.npy"), SimpleFileOptions::default()).unwrap();
+        zip.write_all(&npy::to_bytes(shape, numbers)).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// Multiples of 1/8 in [-2, 2).
+fn eighths(random: &mut Random, n: usize) -> Vec<f32> {
+    (0..n).map(|_| random.below(32) as f32 / 8.0 - 2.0).collect()
+}
+
+/// The vectors behind a weight: b where asked for, beta, gamma, mean, 1 / deviation.
+fn batch_norm(random: &mut Random, n: usize, bias: bool) -> Vec<(Vec<usize>, Vec<f32>)> {
+    let mut vectors = vec![eighths(random, n); usize::from(bias)];
+    vectors.extend([eighths(random, n), eighths(random, n), eighths(random, n)]);
+    // Powers of two keep the affine function exact.
+    vectors.push((0..n).map(|_| 0.5_f32.powi(random.below(4) as i32)).collect());
+    vectors.into_iter().map(|v| (vec![v.len()], v)).collect()
+}
+
+/// gamma * (dot + b - mean) * invstd + beta.
+fn normed(arrays: &[(Vec<usize>, Vec<f32>)], bias: bool, o: usize, dot: f32) -> f32 {
+    let (b, norm) = if bias { (arrays[0].1[o], &arrays[1..]) } else { (0.0, arrays) };
+    let [beta, gamma, mean, invstd] = [0, 1, 2, 3].map(|i| norm[i].1[o]);
+    gamma * (dot + b - mean) * invstd + beta
+}
+
+fn sign(x: f32) -> f32 {
+    if x < 0.0 { -1.0 } else { 1.0 }
+}
+
+/// Both before the passes and behind them.
+fn outputs(imported: signbit_convert::Imported, input: &[f32]) -> [Vec<f32>; 2] {
+    let run = |model: &signbit_model::Model| match interpreter::run(model, 1, input).unwrap().data {
+        ValueData::F32(numbers) => numbers,
+        other => panic!("{other:?}"),
+    };
+    let before = run(&imported.model);
+    let simple = simplify(imported).unwrap();
+    assert!(simple.model.graph.nodes.iter().any(|node| node.op.name() == "binary_dense"));
+    [before, run(&simple.model)]
+}
+
+#[test]
+fn a_dense_npz_is_its_formula() {
+    let mut random = Random(11);
+    let sizes = [784, 12, 9, 5];
+    for last_bias in [false, true] {
+        let mut arrays = vec![];
+        for (i, pair) in sizes.windows(2).enumerate() {
+            arrays.push((vec![pair[0], pair[1]], eighths(&mut random, pair[0] * pair[1])));
+            arrays.extend(batch_norm(&mut random, pair[1], i < 2 || last_bias));
+        }
+        let imported = read_npz(&npz(&arrays)).unwrap();
+        assert_eq!(imported.model.preprocessing.as_ref().unwrap().channels, 1);
+        let input = eighths(&mut random, 784);
+        let mut x: Vec<f32> = input.iter().map(|&x| sign(x)).collect();
+        let mut rest = &arrays[..];
+        for (i, pair) in sizes.windows(2).enumerate() {
+            let bias = i < 2 || last_bias;
+            let weight = &rest[0].1;
+            let dot = |o: usize| (0..pair[0]).map(|k| sign(weight[k * pair[1] + o]) * x[k]).sum::<f32>();
+            x = (0..pair[1]).map(|o| normed(&rest[1..], bias, o, dot(o))).collect();
+            if i < 2 {
+                x.iter_mut().for_each(|x| *x = sign(*x));
+            }
+            rest = &rest[if bias { 6 } else { 5 }..];
+        }
+        assert_eq!(outputs(imported, &input), [x.clone(), x]);
+    }
+}
+
+#[test]
+fn a_cnv_npz_is_its_formula() {
+    let mut random = Random(12);
+    let widths = [3, 2, 4, 3, 2, 4, 3, 5, 4, 3];
+    let mut arrays = vec![];
+    for (i, pair) in widths.windows(2).enumerate() {
+        let shape = if i < 6 { vec![pair[1], pair[0], 3, 3] } else { pair.to_vec() };
+        let n = shape.iter().product();
+        arrays.push((shape, eighths(&mut random, n)));
+        arrays.extend(batch_norm(&mut random, pair[1], i < 8));
+    }
+    // The last batch norm is one of all channels: single numbers.
+    let end = arrays.len();
+    arrays[end - 4..].iter_mut().for_each(|a| *a = (vec![], a.1[..1].to_vec()));
+    let imported = read_npz(&npz(&arrays)).unwrap();
+    assert_eq!(imported.operators["max pooling"], 2);
+    let input = eighths(&mut random, 32 * 32 * 3);
+    let (mut x, mut side, mut rest) = (input.clone(), 32, &arrays[..]);
+    for (i, pair) in widths.windows(2).enumerate().take(6) {
+        let [c, o] = [pair[0], pair[1]];
+        let out = side - 2;
+        let weight = &rest[0].1;
+        let mut y = vec![];
+        for at in 0..out * out {
+            let patch = patch(&x, side, c, at / out, at % out);
+            let tap = |o: usize, k: usize| sign(weight[(o * c + k % c) * 9 + k / c]) * patch[k];
+            y.extend((0..o).map(|o| (0..9 * c).map(|k| tap(o, k)).sum::<f32>()));
+        }
+        side = out;
+        if i == 1 || i == 3 {
+            side /= 2;
+            let at = |y: &[f32], p: usize, k: usize, d: usize| {
+                y[((2 * (p / side) + d / 2) * out + 2 * (p % side) + d % 2) * o + k]
+            };
+            let max = |p: usize, k: usize| (0..4).map(|d| at(&y, p, k, d)).fold(f32::MIN, f32::max);
+            y = (0..side * side).flat_map(|p| (0..o).map(move |k| (p, k))).map(|(p, k)| max(p, k)).collect();
+        }
+        x = y.iter().enumerate().map(|(j, &dot)| sign(normed(&rest[1..], true, j % o, dot))).collect();
+        rest = &rest[6..];
+    }
+    for (i, pair) in widths.windows(2).enumerate().skip(6) {
+        let weight = &rest[0].1;
+        let dot = |o: usize| (0..pair[0]).map(|k| sign(weight[k * pair[1] + o]) * x[k]).sum::<f32>();
+        let single: Vec<_> = rest[1..5].iter().map(|a| (vec![3], vec![a.1[0]; 3])).collect();
+        x = match i {
+            8 => (0..pair[1]).map(|o| normed(&single, false, o, dot(o))).collect(),
+            _ => (0..pair[1]).map(|o| sign(normed(&rest[1..], true, o, dot(o)))).collect(),
+        };
+        rest = &rest[if i < 8 { 6 } else { 5 }..];
+    }
+    assert_eq!(outputs(imported, &input), [x.clone(), x]);
+}
+
+#[test]
+fn each_way_an_npz_can_be_wrong() {
+    let weight = |a: usize, b: usize| (vec![a, b], vec![1.0; a * b]);
+    let vector = |n: usize| (vec![n], vec![1.0; n]);
+    let norm = |n: usize, vectors: usize| vec![vector(n); vectors];
+    let cases = [
+        (vec![], "there is no arr_0"),
+        (vec![vector(3)], "arr_0 must be the first layer's weights"),
+        ([vec![weight(3, 2)], norm(2, 3)].concat(), "arr_0: 3 arrays follow"),
+        ([vec![weight(3, 2)], norm(3, 4)].concat(), "arr_1 has 3 numbers for 2 outputs"),
+        ([vec![weight(3, 2)], norm(2, 5), vec![weight(3, 2)], norm(2, 4)].concat(), "arr_6"),
+        ([vec![(vec![3, 2], vec![1.0; 6]), (vec![2], vec![f32::INFINITY; 2])], norm(2, 3)].concat(), "not finite"),
+        ([vec![(vec![1, 1, 1, 1, 1], vec![1.0])], norm(1, 4)].concat(), "arr_0"),
+        ([vec![(vec![2, 3, 3, 3], vec![1.0; 54])], norm(2, 5)].concat(), "too few for CNV"),
+        ([vec![(vec![3, 0], vec![])], vec![(vec![0], vec![]); 4]].concat(), ""),
+    ];
+    for (arrays, expected) in cases {
+        let message = read_npz(&npz(&arrays)).unwrap_err().to_string();
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+    let good = npz(&[vec![weight(30, 2)], norm(2, 4)].concat());
+    assert!(read_npz(&good).is_ok());
+    for n in 0..good.len() {
+        assert!(read_npz(&good[..n]).is_err());
+        for change in [1, 0x80, 0xff] {
+            let mut changed = good.clone();
+            changed[n] ^= change;
+            let _ = read_npz(&changed);
+        }
+    }
+    // An archive that unpacks to far more than it is.
+    let bomb = npz(&[vec![(vec![1 << 12, 1 << 12], vec![1.0; 1 << 24])], norm(1 << 12, 4)].concat());
+    let message = read_npz(&bomb).unwrap_err().to_string();
+    assert!(message.contains("arr_0: the array has more than"), "{message}");
 }

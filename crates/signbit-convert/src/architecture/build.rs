@@ -58,9 +58,8 @@ pub(crate) fn build(architecture: &Architecture, weights: &StateDict<'_>) -> Res
                     PyTorch; give its dense layer, or leave out the flatten";
         return Err(ConvertError::Architecture(what.into()));
     }
-    if let Some((count, first)) = weights.unused() {
-        let what = format!("no layer reads {count} of the file's tensors, such as {first:?}");
-        builder.draft.warn(Warning::Other { node: "weights".into(), what });
+    if let Some(warning) = weights.unused_warning() {
+        builder.draft.warn(warning);
     }
     builder.draft.finish(last.id)
 }
@@ -134,8 +133,8 @@ impl Builder<'_> {
             }
             Kind::GlobalAvgPool => Op::GlobalAvgPool,
             Kind::Softmax => Op::Softmax,
-            Kind::Sigmoid => return Err(ConvertError::unsupported(id, "sigmoid", "the graph has none")),
-            Kind::Pad { .. } => return Err(ConvertError::unsupported(id, "pad", "the graph has none")),
+            Kind::Sigmoid => Op::Sigmoid,
+            Kind::Pad { padding, value } => Op::Pad { pads: *padding, value: *value },
         };
         self.draft.node(id, op, &[first.id]).map(kept)
     }

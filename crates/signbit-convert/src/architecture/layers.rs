@@ -3,6 +3,7 @@
 use signbit_model::{Geometry, Op};
 
 use super::build::{Builder, Value};
+use super::order::Order;
 use super::{Kind, Quantizer};
 use crate::torch::Real;
 use crate::{ConvertError, Warning};
@@ -28,9 +29,6 @@ impl Builder<'_> {
         let Kind::Conv2d { name, weights, kernel, stride, padding, pad_value, dilation, groups } = layer else {
             return Err(ConvertError::Architecture(format!("layer {id:?} is no convolution")));
         };
-        if *pad_value != 0.0 && padding.iter().any(|&pad| pad > 0) {
-            return Err(ConvertError::unsupported(id, "conv2d", "a `pad_value` other than 0"));
-        }
         let c = self.draft.shape(x.id).c;
         let weight = self.weights.first_of(&[format!("{name}.weight"), format!("{name}.weights")])?;
         let Real { shape, data } = self.weights.real(&weight)?;
@@ -57,9 +55,15 @@ impl Builder<'_> {
         quantized.data = ohwi(&quantized.data, inputs, kh * kw);
         let bias = self.bias(name, o)?;
         let tensor = self.draft.f32(&format!("{id}.weight"), [o, kh, kw, inputs], quantized.data)?;
-        let geometry = Geometry { kernel: [kh, kw], stride: *stride, dilation: *dilation, pads: *padding };
+        let mut x = x.clone();
+        let mut pads = *padding;
+        if *pad_value != 0.0 && pads != [0; 4] {
+            x.id = self.draft.node(&format!("{id}.pad"), Op::Pad { pads, value: *pad_value }, &[x.id])?;
+            pads = [0; 4];
+        }
+        let geometry = Geometry { kernel: [kh, kw], stride: *stride, dilation: *dilation, pads };
         let op = |bias| Op::Conv2d { weight: tensor, bias, geometry, groups: *groups };
-        self.linear(id, op, quantized.alpha, bias, x)
+        self.linear(id, op, quantized.alpha, bias, &x)
     }
 
     pub(super) fn dense(
@@ -107,7 +111,7 @@ impl Builder<'_> {
                 self.draft.node(id, op(bias), &[x.id])?
             }
         };
-        Ok(Value { id: value, order: super::order::Order::plain(self.draft.shape(value).c) })
+        Ok(Value { id: value, order: Order::plain(self.draft.shape(value).c) })
     }
 
     /// A layer's bias, where it has one.
@@ -184,7 +188,7 @@ impl Builder<'_> {
 }
 
 /// `[O, I, taps]` as `[O, taps, I]`.
-fn ohwi(data: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
+pub(crate) fn ohwi(data: &[f32], inputs: usize, taps: usize) -> Vec<f32> {
     let rows = data.chunks_exact((inputs * taps).max(1));
     let tap = |row: &[f32], t: usize| row.iter().skip(t).step_by(taps).copied().collect::<Vec<_>>();
     rows.flat_map(|row| (0..taps).flat_map(move |t| tap(row, t))).collect()

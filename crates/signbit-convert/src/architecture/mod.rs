@@ -50,6 +50,8 @@ use signbit_model::{Geometry, Shape};
 
 pub(crate) use build::build;
 pub(crate) use keys::nearest;
+pub(crate) use layers::ohwi;
+pub(crate) use order::Order;
 
 /// A network without its weights.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,11 +6,11 @@ use signbit_model::Shape;
 
 /// From what a vector was flattened: pictures, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Order(Vec<Shape>);
+pub(crate) struct Order(Vec<Shape>);
 
 impl Order {
     /// The order of a flattened picture.
-    pub(super) fn flattened(picture: Shape) -> Self {
+    pub(crate) fn flattened(picture: Shape) -> Self {
         Self(vec![picture])
     }
 
@@ -36,7 +36,7 @@ impl Order {
 
     /// One row, or more, of numbers in the source's order, in the order that they have here. A row has
     /// [`Order::len`] numbers.
-    pub(super) fn apply(&self, numbers: Vec<f32>) -> Vec<f32> {
+    pub(crate) fn apply(&self, numbers: Vec<f32>) -> Vec<f32> {
         if self.is_plain() {
             return numbers;
         }

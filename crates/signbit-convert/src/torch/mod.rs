@@ -3,9 +3,26 @@
 //! A state dict holds names and numbers, but not which layer reads what: that comes from an [`Architecture`], or from
 //! one of the published networks that are recognised by their names.
 //!
+//! | file | network |
+//! |---|---|
+//! | `reactnet` | ReActNet-A |
+//! | `reactnet_resnet`, `bireal` | ReActNet-18 and -34, Bi-Real-18 and -34; both in the frame of `resnet` |
+//! | `recipe` | those that a signbit recipe names |
+//! | `layouts` | the pieces that these are made of |
+//! | `weights` | the tensors of a file |
+//!
 //! Pickle (`.pt`, `.pth`) is never read: it is a program that would be run.
 
+mod bireal;
+mod layouts;
+mod reactnet;
+mod reactnet_resnet;
+mod recipe;
+mod resnet;
 mod weights;
+
+use signbit_model::Shape;
+use signbit_train::recipe::Recipe;
 
 use crate::architecture::{Architecture, build};
 use crate::{ConvertError, Imported};
@@ -23,8 +40,23 @@ pub fn read(bytes: &[u8], architecture: Option<&Architecture>) -> Result<Importe
     let weights = StateDict::parse(bytes)?;
     match architecture {
         Some(architecture) => build(architecture, &weights),
+        None if reactnet::is(&weights) => reactnet::read(&weights),
+        None if reactnet_resnet::is(&weights) => reactnet_resnet::read(&weights),
+        None if bireal::is(&weights) => bireal::read(&weights),
         None => Err(unknown(&weights)),
     }
+}
+
+/// Reads a `.safetensors` file as the weights of a recipe's network, and packs it: what comes out needs no passes. Without
+/// an `input` shape, it is deduced from the weights, which tell that of square pictures; `xnornet-small` takes the
+/// recipe's `data.size`. The names are `conv1.weight`, `norm1.running_mean` and so on, the recipe's layers with PyTorch's
+/// tensors.
+///
+/// # Errors
+/// As [`read`]; [`ConvertError::Architecture`] also where the recipe does not fit the input.
+pub fn read_with_recipe(bytes: &[u8], recipe: &Recipe, input: Option<Shape>) -> Result<Imported, ConvertError> {
+    refuse_pickle(bytes)?;
+    recipe::read(&StateDict::parse(bytes)?, bytes.len(), recipe, input)
 }
 
 fn unknown(weights: &StateDict<'_>) -> ConvertError {
@@ -37,7 +69,9 @@ fn unknown(weights: &StateDict<'_>) -> ConvertError {
 
 /// A `.pt` or `.pth` file is an archive with `data.pkl`, or older, bare pickle.
 fn refuse_pickle(bytes: &[u8]) -> Result<(), ConvertError> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
+    // A safetensors file begins with its header's length in eight bytes, whose first may be pickle's 0x80 as well.
+    let safetensors = bytes.get(8) == Some(&b'{');
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) && !safetensors {
         let what = "this is pickle (.pt, .pth), which is never read; save it again in Python: from \
                     safetensors.torch import save_file; save_file({k: v.contiguous().clone() for k, v in \
                     model.state_dict().items()}, \"model.safetensors\")";

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::ConvertError;
 use crate::architecture::nearest;
+use crate::{ConvertError, Warning};
 
 /// What `torch.nn.DataParallel` puts before every name.
 const PARALLEL: &str = "module.";
@@ -73,7 +73,7 @@ impl<'a> StateDict<'a> {
         let view = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
         let malformed = |what: String| ConvertError::Malformed { format: "safetensors", what };
         let bytes = view.data();
-        let size = view.dtype().size().max(1);
+        let size = (view.dtype().bitsize() / 8).max(1);
         let left = self.left.get().checked_sub(bytes.len() / size);
         self.left.set(left.ok_or_else(|| {
             malformed(format!("`{name}`: the layers read more than {SHARED} numbers for each byte of the file"))
@@ -101,12 +101,19 @@ impl<'a> StateDict<'a> {
     }
 
     /// What was never read, leaving out counters: how many tensors, and the first one's name.
-    pub(crate) fn unused(&self) -> Option<(usize, &str)> {
+    fn unused(&self) -> Option<(usize, &str)> {
         let used = self.used.borrow();
         let counter = |name: &str| name.rsplit('.').next() == Some("num_batches_tracked");
         let mut unused = self.names().filter(|name| !used.contains(*name) && !counter(name));
         let first = unused.next()?;
         Some((1 + unused.count(), first))
+    }
+
+    /// That tensors were not read, where there are such.
+    pub(crate) fn unused_warning(&self) -> Option<Warning> {
+        let (count, first) = self.unused()?;
+        let what = format!("no layer reads {count} of the file's tensors, such as {first:?}");
+        Some(Warning::Other { node: "weights".into(), what })
     }
 
     /// A few of the names, for messages.
