@@ -9,9 +9,18 @@ pub mod onnx;
 pub mod tflite;
 mod weights;
 
-use signbit_model::Node;
+use signbit_model::{Model, Node, ValueType};
 
 use crate::ConvertError;
+
+/// What of the model leads to its output, with the types of its values.
+fn needed(model: &Model) -> Result<(Model, Vec<ValueType>), ConvertError> {
+    model.validate()?;
+    let mut model = model.clone();
+    crate::passes::prune(&mut model);
+    let types = model.validate()?;
+    Ok((model, types))
+}
 
 /// An error for a node that the format cannot express.
 fn refuse(node: &Node, format: &'static str, reason: impl Into<String>) -> ConvertError {

@@ -57,8 +57,8 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ConvertError> {
 /// # Errors
 /// As [`to_bytes`].
 pub fn to_bytes_with(model: &Model, layout: Layout) -> Result<Vec<u8>, ConvertError> {
-    let types = model.validate()?;
-    let mut lowering = Lowering { model, types, w: Writer::new(&model.graph.nodes), values: Vec::new() };
+    let (model, types) = &super::needed(model)?;
+    let mut lowering = Lowering { model, types: types, w: Writer::new(&model.graph.nodes), values: Vec::new() };
     lowering.graph(layout)?;
     let output = lowering.types.get(model.graph.output.index()).copied().unwrap_or(model.graph.input);
     let graph = lowering.w.finish(dims(model.graph.input.shape, layout)?, dims(output.shape, layout)?);
@@ -111,7 +111,7 @@ fn dims(shape: Shape, layout: Layout) -> Result<Vec<i64>, ConvertError> {
 /// A value of the model is one of ONNX: `[N, C]` where it is a vector, else `[N, C, H, W]`.
 struct Lowering<'a> {
     model: &'a Model,
-    types: Vec<ValueType>,
+    types: &'a [ValueType],
     w: Writer,
     /// The names of the values so far.
     values: Vec<String>,

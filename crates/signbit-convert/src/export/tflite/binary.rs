@@ -6,7 +6,7 @@ use super::super::{int, refuse, weights};
 use super::FORMAT;
 use super::file::{Code, Options};
 use super::lower::{Lowering, builtin, negated};
-use super::window::{Frame, Pads};
+use super::window::Pads;
 use crate::ConvertError;
 
 /// What becomes of the dot products.
@@ -90,7 +90,8 @@ impl Lowering<'_> {
         self.check_row(node, k)?;
         let (x, pads) = self.padded_bits(node, x, layer)?;
         // Pads outside of the engine's own count as +1; where they must count as 0, they are taken out.
-        let outside = layer.padding == Padding::Zero && Pads::of(&layer.geometry, input).is_none();
+        let outside =
+            layer.padding == Padding::Zero && pads == Pads::Valid && Pads::of(&layer.geometry, input) != Some(pads);
         let inside = layer.padding == Padding::Zero && pads == Pads::Same;
         let whole_words = layer.groups == 1 || (shape.c / layer.groups).is_multiple_of(32);
         match finish {
@@ -130,13 +131,21 @@ impl Lowering<'_> {
 
     /// The operand's packed bits, with a frame where the engine cannot pad so.
     fn padded_bits(&mut self, node: &Node, x: ValueId, layer: &Layer<'_>) -> Result<(usize, Pads), ConvertError> {
-        let (name, shape) = (&node.name, self.shape(x));
-        if layer.padding == Padding::MinusOne && Pads::of(&layer.geometry, shape) != Some(Pads::Valid) {
-            return Ok((self.pad_bits(&format!("{name}.pad"), x, layer.geometry.pads, false)?, Pads::Valid));
+        let (geometry, shape) = (&layer.geometry, self.shape(x));
+        let pads = Pads::of(geometry, shape);
+        let engine_pads = match layer.padding {
+            Padding::Zero => corrects_zeros(geometry, shape),
+            Padding::One => true,
+            Padding::MinusOne => false,
+        };
+        match pads {
+            Some(pads) if pads == Pads::Valid || engine_pads => Ok((self.packed(x)?, pads)),
+            _ => {
+                let name = format!("{}.pad", node.name);
+                let framed = self.pad_bits(&name, x, geometry.pads, layer.padding != Padding::MinusOne)?;
+                Ok((framed, Pads::Valid))
+            }
         }
-        let packed = self.packed(x)?;
-        // A word of 0 is 32 times +1.
-        self.framed(name, packed, shape, &layer.geometry, Frame::Packed(0))
     }
 
     fn real_bconv(
@@ -231,6 +240,12 @@ impl Lowering<'_> {
         self.set_packed(y, packed);
         Ok(())
     }
+}
+
+/// Whether the engine's own padding with 0 is right: it expects no window to reach over both edges.
+fn corrects_zeros(geometry: &Geometry, input: Shape) -> bool {
+    let fits = |i: usize, size: usize| (geometry.kernel[i] - 1) * geometry.dilation[i] < size;
+    fits(0, input.h) && fits(1, input.w)
 }
 
 fn bconv_options(layer: &Layer<'_>, channels: usize, pads: Pads) -> Result<Options, ConvertError> {

@@ -47,7 +47,7 @@ pub(super) struct Forms {
 /// The file so far.
 pub(super) struct Lowering<'a> {
     pub(super) model: &'a Model,
-    types: Vec<ValueType>,
+    types: &'a [ValueType],
     file: File,
     names: Names,
     forms: Vec<Forms>,
@@ -57,7 +57,7 @@ pub(super) struct Lowering<'a> {
 }
 
 /// The whole graph as a file without metadata.
-pub(super) fn lower(model: &Model, types: Vec<ValueType>) -> Result<File, ConvertError> {
+pub(super) fn lower(model: &Model, types: &[ValueType]) -> Result<File, ConvertError> {
     let mut l = Lowering {
         model,
         forms: vec![Forms::default(); types.len()],

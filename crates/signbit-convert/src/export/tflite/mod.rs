@@ -10,7 +10,7 @@
 //! * The engine pads as TensorFlow does (`SAME`, `VALID`). Other pads are an explicit `PAD` of the packed bits; where
 //!   they must count as 0, the taps in the padding are taken out again by an `ADD` of a constant.
 //! * Binary convolutions in groups need a multiple of 32 input channels in each, and an engine with the indirect
-//!   or the reference kernels. Dilated max pooling cannot be expressed.
+//!   or the reference kernels; those of an odd number of channels padded with 0, one with the others than the reference. Dilated max pooling cannot be expressed.
 
 mod binary;
 mod file;
@@ -35,7 +35,7 @@ const MAX_BYTES: usize = 1 << 30;
 /// multiple of 32 channels, for dilated max pooling, for binary layers with rows of 2^22 bits and more, and for
 /// constants of more than 1 GB.
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ConvertError> {
-    let types = model.validate()?;
+    let (model, types) = &super::needed(model)?;
     let mut file = lower::lower(model, types)?;
     file.metadata.extend(model.notes.iter().map(|(key, note)| (key.clone(), note.clone().into_bytes())));
     let json = |e: serde_json::Error| ConvertError::Malformed { format: FORMAT, what: e.to_string() };
