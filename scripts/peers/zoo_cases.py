@@ -41,6 +41,19 @@ def pictures(random, count):
     return (total / np.std(total)).astype(np.float32)
 
 
+def soften(model, inputs):
+    """Smaller logits where a random last layer makes a softmax of ones and zeros, which would hide differences."""
+    last = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.Dense)]
+    if not last or hasattr(last[-1], "kernel_quantizer"):
+        return
+    for _ in range(3):
+        with lce_tools.quiet():
+            spread = np.std(np.log(np.maximum(model.predict(inputs, verbose=0), 1e-30)))
+        if spread < 2.0:
+            return
+        last[-1].set_weights([weight / np.float32(spread) for weight in last[-1].get_weights()])
+
+
 def main():
     parser = common.arguments(__doc__.splitlines()[0], names=True)
     parser.add_argument("--intermediates", action="store_true", help="also every tensor on the way (large)")
@@ -56,7 +69,9 @@ def main():
             with lce_tools.quiet():
                 model = NAMES[name](weights=None)
             lce_tools.randomise(model, random, pictures(random, 4))
-            case = lce_tools.write(options.out, name, model, pictures(random, 2),
+            inputs = pictures(random, 2)
+            soften(model, inputs)
+            case = lce_tools.write(options.out, name, model, inputs,
                                    keep_intermediates=options.intermediates)
         except (lce_tools.Refused, ValueError, NotImplementedError) as error:
             refused[name] = str(error)
