@@ -7,12 +7,12 @@ use signbit_model::interpreter::{self, ValueData};
 use signbit_model::{Model, Shape, ValueId};
 
 /// A network on pictures of `h x w x c`.
-pub fn draft(h: usize, w: usize, c: usize) -> Draft {
+pub(crate) fn draft(h: usize, w: usize, c: usize) -> Draft {
     Draft::new(Shape::new(h, w, c))
 }
 
 /// The nodes of a model, as `name: operator(operands)`.
-pub fn described(model: &Model) -> Vec<String> {
+pub(crate) fn described(model: &Model) -> Vec<String> {
     let nodes = &model.graph.nodes;
     let name = |id: &ValueId| id.index().checked_sub(1).map_or("input", |i| nodes[i].name.as_str()).to_owned();
     let line = |node: &signbit_model::Node| {
@@ -23,7 +23,7 @@ pub fn described(model: &Model) -> Vec<String> {
 }
 
 /// What a model answers to a few inputs of small multiples of 1/4, so that sums are exact.
-pub fn outputs(model: &Model) -> ValueData {
+pub(crate) fn outputs(model: &Model) -> ValueData {
     let n = 16;
     let mut state = 7_u32;
     let input: Vec<f32> = (0..n * model.graph.input.shape.elements())
