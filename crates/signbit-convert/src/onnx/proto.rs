@@ -3,266 +3,261 @@
 //! The field numbers are those of ONNX's `onnx.proto`; a field that is not here is skipped when read.
 
 /// `TensorProto.DataType`, and `elem_type` of a value.
-pub mod data_type {
+pub(crate) mod data_type {
     /// 32-bit float.
-    pub const FLOAT: i32 = 1;
+    pub(crate) const FLOAT: i32 = 1;
     /// Unsigned byte.
-    pub const UINT8: i32 = 2;
+    pub(crate) const UINT8: i32 = 2;
     /// Signed byte.
-    pub const INT8: i32 = 3;
+    pub(crate) const INT8: i32 = 3;
     /// Unsigned 16-bit integer.
-    pub const UINT16: i32 = 4;
+    pub(crate) const UINT16: i32 = 4;
     /// Signed 16-bit integer.
-    pub const INT16: i32 = 5;
+    pub(crate) const INT16: i32 = 5;
     /// Signed 32-bit integer.
-    pub const INT32: i32 = 6;
+    pub(crate) const INT32: i32 = 6;
     /// Signed 64-bit integer.
-    pub const INT64: i32 = 7;
+    pub(crate) const INT64: i32 = 7;
     /// A byte, 0 or 1.
-    pub const BOOL: i32 = 9;
+    pub(crate) const BOOL: i32 = 9;
     /// Half precision.
-    pub const FLOAT16: i32 = 10;
+    pub(crate) const FLOAT16: i32 = 10;
     /// 64-bit float.
-    pub const DOUBLE: i32 = 11;
+    pub(crate) const DOUBLE: i32 = 11;
     /// Unsigned 32-bit integer.
-    pub const UINT32: i32 = 12;
+    pub(crate) const UINT32: i32 = 12;
     /// Unsigned 64-bit integer.
-    pub const UINT64: i32 = 13;
+    pub(crate) const UINT64: i32 = 13;
     /// The upper half of a 32-bit float.
-    pub const BFLOAT16: i32 = 16;
+    pub(crate) const BFLOAT16: i32 = 16;
 }
 
 /// `AttributeProto.AttributeType`.
-pub mod attribute_type {
+pub(crate) mod attribute_type {
     /// In `f`.
-    pub const FLOAT: i32 = 1;
+    pub(crate) const FLOAT: i32 = 1;
     /// In `i`.
-    pub const INT: i32 = 2;
+    pub(crate) const INT: i32 = 2;
     /// In `s`.
-    pub const STRING: i32 = 3;
+    pub(crate) const STRING: i32 = 3;
     /// In `t`.
-    pub const TENSOR: i32 = 4;
+    pub(crate) const TENSOR: i32 = 4;
     /// In `floats`.
-    pub const FLOATS: i32 = 6;
+    pub(crate) const FLOATS: i32 = 6;
     /// In `ints`.
-    pub const INTS: i32 = 7;
-    /// In `strings`.
-    pub const STRINGS: i32 = 8;
+    pub(crate) const INTS: i32 = 7;
 }
 
 /// The file.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ModelProto {
+pub(crate) struct ModelProto {
     /// Version of the file format.
     #[prost(int64, tag = "1")]
-    pub ir_version: i64,
+    pub(crate) ir_version: i64,
     /// The system that wrote it.
     #[prost(string, tag = "2")]
-    pub producer_name: String,
+    pub(crate) producer_name: String,
     /// Its version.
     #[prost(string, tag = "3")]
-    pub producer_version: String,
+    pub(crate) producer_version: String,
     /// Free text.
     #[prost(string, tag = "6")]
-    pub doc_string: String,
+    pub(crate) doc_string: String,
     /// The network.
     #[prost(message, optional, tag = "7")]
-    pub graph: Option<GraphProto>,
+    pub(crate) graph: Option<GraphProto>,
     /// The versions of the operator sets in use.
     #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSetIdProto>,
+    pub(crate) opset_import: Vec<OperatorSetIdProto>,
     /// Free pairs.
     #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub(crate) metadata_props: Vec<StringStringEntryProto>,
 }
 
 /// One operator set and its version.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct OperatorSetIdProto {
+pub(crate) struct OperatorSetIdProto {
     /// Empty for ONNX's own.
     #[prost(string, tag = "1")]
-    pub domain: String,
+    pub(crate) domain: String,
     /// The version.
     #[prost(int64, tag = "2")]
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 /// A key and its value.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct StringStringEntryProto {
+pub(crate) struct StringStringEntryProto {
     /// The key.
     #[prost(string, tag = "1")]
-    pub key: String,
+    pub(crate) key: String,
     /// The value.
     #[prost(string, tag = "2")]
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// A network: nodes in an order in which they can be computed.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct GraphProto {
+pub(crate) struct GraphProto {
     /// The nodes.
     #[prost(message, repeated, tag = "1")]
-    pub node: Vec<NodeProto>,
+    pub(crate) node: Vec<NodeProto>,
     /// The network's name.
     #[prost(string, tag = "2")]
-    pub name: String,
+    pub(crate) name: String,
     /// Constants, by their own names.
     #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<TensorProto>,
+    pub(crate) initializer: Vec<TensorProto>,
     /// Free text.
     #[prost(string, tag = "10")]
-    pub doc_string: String,
+    pub(crate) doc_string: String,
     /// The inputs; files of IR version 3 list the initializers here too.
     #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfoProto>,
+    pub(crate) input: Vec<ValueInfoProto>,
     /// The outputs.
     #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfoProto>,
+    pub(crate) output: Vec<ValueInfoProto>,
     /// Types of values inside.
     #[prost(message, repeated, tag = "13")]
-    pub value_info: Vec<ValueInfoProto>,
+    pub(crate) value_info: Vec<ValueInfoProto>,
 }
 
 /// One operator at its place.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct NodeProto {
+pub(crate) struct NodeProto {
     /// Names of the operands; empty where an optional one is left out.
     #[prost(string, repeated, tag = "1")]
-    pub input: Vec<String>,
+    pub(crate) input: Vec<String>,
     /// Names of the results.
     #[prost(string, repeated, tag = "2")]
-    pub output: Vec<String>,
+    pub(crate) output: Vec<String>,
     /// The node's name, often empty.
     #[prost(string, tag = "3")]
-    pub name: String,
+    pub(crate) name: String,
     /// The operator.
     #[prost(string, tag = "4")]
-    pub op_type: String,
+    pub(crate) op_type: String,
     /// Its attributes.
     #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<AttributeProto>,
+    pub(crate) attribute: Vec<AttributeProto>,
     /// The operator's set; empty for ONNX's own.
     #[prost(string, tag = "7")]
-    pub domain: String,
+    pub(crate) domain: String,
 }
 
 /// One attribute of a node.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct AttributeProto {
+pub(crate) struct AttributeProto {
     /// Its name.
     #[prost(string, tag = "1")]
-    pub name: String,
+    pub(crate) name: String,
     /// A number.
     #[prost(float, optional, tag = "2")]
-    pub f: Option<f32>,
+    pub(crate) f: Option<f32>,
     /// An integer.
     #[prost(int64, optional, tag = "3")]
-    pub i: Option<i64>,
+    pub(crate) i: Option<i64>,
     /// A string.
     #[prost(bytes = "vec", optional, tag = "4")]
-    pub s: Option<Vec<u8>>,
+    pub(crate) s: Option<Vec<u8>>,
     /// A tensor.
     #[prost(message, optional, boxed, tag = "5")]
-    pub t: Option<Box<TensorProto>>,
+    pub(crate) t: Option<Box<TensorProto>>,
     /// Numbers.
     #[prost(float, repeated, packed = "false", tag = "7")]
-    pub floats: Vec<f32>,
+    pub(crate) floats: Vec<f32>,
     /// Integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
-    pub ints: Vec<i64>,
-    /// Strings.
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub strings: Vec<Vec<u8>>,
+    pub(crate) ints: Vec<i64>,
     /// Which of the fields holds the value, by [`attribute_type`].
     #[prost(int32, tag = "20")]
-    pub r#type: i32,
+    pub(crate) r#type: i32,
 }
 
 /// A constant tensor; its elements are in `raw_data` or in the field of its type.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct TensorProto {
+pub(crate) struct TensorProto {
     /// The shape; empty for a scalar.
     #[prost(int64, repeated, packed = "false", tag = "1")]
-    pub dims: Vec<i64>,
+    pub(crate) dims: Vec<i64>,
     /// The type, by [`data_type`].
     #[prost(int32, tag = "2")]
-    pub data_type: i32,
+    pub(crate) data_type: i32,
     /// Elements of type float.
     #[prost(float, repeated, tag = "4")]
-    pub float_data: Vec<f32>,
+    pub(crate) float_data: Vec<f32>,
     /// Elements of the types of up to 32 bits, and of float16 as their bits.
     #[prost(int32, repeated, tag = "5")]
-    pub int32_data: Vec<i32>,
+    pub(crate) int32_data: Vec<i32>,
     /// Elements of type int64.
     #[prost(int64, repeated, tag = "7")]
-    pub int64_data: Vec<i64>,
+    pub(crate) int64_data: Vec<i64>,
     /// The name.
     #[prost(string, tag = "8")]
-    pub name: String,
+    pub(crate) name: String,
     /// Elements of any type, little-endian, row-major.
     #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
+    pub(crate) raw_data: Vec<u8>,
     /// Elements of type double.
     #[prost(double, repeated, tag = "10")]
-    pub double_data: Vec<f64>,
+    pub(crate) double_data: Vec<f64>,
     /// Where the elements are in another file: its name, offset, length.
     #[prost(message, repeated, tag = "13")]
-    pub external_data: Vec<StringStringEntryProto>,
+    pub(crate) external_data: Vec<StringStringEntryProto>,
     /// 1 where they are in another file.
     #[prost(int32, tag = "14")]
-    pub data_location: i32,
+    pub(crate) data_location: i32,
 }
 
 /// A value's name and type.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ValueInfoProto {
+pub(crate) struct ValueInfoProto {
     /// The name.
     #[prost(string, tag = "1")]
-    pub name: String,
+    pub(crate) name: String,
     /// The type.
     #[prost(message, optional, tag = "2")]
-    pub r#type: Option<TypeProto>,
+    pub(crate) r#type: Option<TypeProto>,
 }
 
 /// A value's type; that of a tensor, or `None`.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct TypeProto {
+pub(crate) struct TypeProto {
     /// A tensor's type.
     #[prost(message, optional, tag = "1")]
-    pub tensor_type: Option<TensorTypeProto>,
+    pub(crate) tensor_type: Option<TensorTypeProto>,
 }
 
 /// A tensor's type.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct TensorTypeProto {
+pub(crate) struct TensorTypeProto {
     /// By [`data_type`].
     #[prost(int32, tag = "1")]
-    pub elem_type: i32,
+    pub(crate) elem_type: i32,
     /// The shape; `None` where even the rank is not known.
     #[prost(message, optional, tag = "2")]
-    pub shape: Option<TensorShapeProto>,
+    pub(crate) shape: Option<TensorShapeProto>,
 }
 
 /// A tensor's shape.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct TensorShapeProto {
+pub(crate) struct TensorShapeProto {
     /// The dimensions.
     #[prost(message, repeated, tag = "1")]
-    pub dim: Vec<DimensionProto>,
+    pub(crate) dim: Vec<DimensionProto>,
 }
 
 /// One dimension: a number or a name, or neither.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct DimensionProto {
+pub(crate) struct DimensionProto {
     /// The size, or its name.
     #[prost(oneof = "Dimension", tags = "1, 2")]
-    pub value: Option<Dimension>,
+    pub(crate) value: Option<Dimension>,
 }
 
 /// The size of a dimension.
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum Dimension {
+pub(crate) enum Dimension {
     /// The size.
     #[prost(int64, tag = "1")]
     Size(i64),
