@@ -8,6 +8,7 @@ SIGNBIT, and compared. A line per operator; the first that differs is where to l
 
 import argparse
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,9 @@ def main():
     data = options.model.read_bytes()
     made = [(op["op"], op["outputs"][0]) for op in lce_intermediates.operators(data)]
     inputs = np.load(options.input)[: lce_intermediates.batch(data)]
+    # The command is run in another folder.
+    signbit = shutil.which(options.signbit) or options.signbit
+    signbit = str(pathlib.Path(signbit).resolve())
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -96,7 +100,7 @@ def main():
             piece = cut(data, tensor["index"])
             (folder / "cut.tflite").write_bytes(piece)
             told = f"{number:4} t{tensor['index']:<4} {name:18} {str(tensor['shape']):20}"
-            failure = run(options.signbit, folder)
+            failure = run(signbit, folder)
             if failure:
                 print(f"{told} {failure}")
                 continue

@@ -3,7 +3,8 @@
     torch_cases.py OUT [--seed S] [--only TEXT]
 
 Each case holds `model.safetensors`, for the `net_*` ones `architecture.toml`, for `recipe_*` the recipe, and PyTorch's own output. Arrays are NHWC.
-The published networks read pictures of 224x224; their input is not saved but made by `pattern`, which a test repeats.
+The published networks read pictures of 224x224; their input is made by `pattern`, which a test repeats, and saved with
+`--grid full` only.
 """
 
 import numpy as np
@@ -514,7 +515,7 @@ def cases():
     yield "bireal_18", lambda: ResNet(False), None, torch.float32, ""
 
 
-def one(out, seed, name, build, toml, dtype, prefix):
+def one(out, seed, name, build, toml, dtype, prefix, keep_input=False):
     random = common.rng(seed, name)
     net = randomise(build(), random)
     # What is computed with is what is saved.
@@ -536,16 +537,16 @@ def one(out, seed, name, build, toml, dtype, prefix):
     if recipe is not None:
         (path / "recipe.toml").write_text(recipe[1])
     common.save(path, "torch " + torch.__version__, x, y)
-    if toml is None and recipe is None:
+    if toml is None and recipe is None and not keep_input:
         (path / "input.npy").unlink()
 
 
 def main():
-    args = common.arguments(__doc__, grids=("small",)).parse_args()
+    args = common.arguments(__doc__).parse_args()
     torch.set_num_threads(1)
     for name, *case in cases():
         if args.only in name:
-            one(args.out, args.seed, name, *case)
+            one(args.out, args.seed, name, *case, keep_input=args.grid == "full")
     common.index(args.out)
 
 
