@@ -157,6 +157,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--grid", choices=("small", "full"), default="small", help="there is one grid; for check-peers")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, (build, forms) in CASES.items():
