@@ -4,7 +4,7 @@ mod common;
 
 use common::{described, draft, outputs};
 use signbit_convert::{Activation, Draft, Warning, passes};
-use signbit_model::{Geometry, Model, Op, Padding, Shape, ValueId};
+use signbit_model::{Geometry, Model, Op, Padding, Shape, Tensor, ValueId};
 
 /// The model of a draft as it stands.
 fn model(draft: Draft, output: ValueId) -> Model {
