@@ -194,7 +194,7 @@ impl Builder {
     }
 
     fn call(&mut self, layer: &Layer<'_>, step: &Step<'_>) -> Result<Flow, ConvertError> {
-        if is_model(layer.config.class) {
+        if is_model(&layer.config) {
             let network = Network::read(layer.json)?;
             let input = step.one()?.clone();
             return self.network(&network, &step.place, input);

@@ -79,7 +79,7 @@ pub(super) fn has_weights(config: &Config<'_>) -> bool {
         "PReLU" => true,
         // With given statistics it has no weights.
         "Normalization" => config.get("mean").is_none(),
-        class if is_model(class) => {
+        _ if is_model(config) => {
             let layers = config.get("layers").and_then(Value::as_array).into_iter().flatten();
             layers.filter_map(Config::of).any(|layer| has_weights(&layer))
         }
