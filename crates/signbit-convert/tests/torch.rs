@@ -167,7 +167,11 @@ fn what_cannot_be_read_says_what_is_needed() {
         ("kernel = 2\nstride = 1", "kernel = 2", "it must be ["),
         ("groups = 2", "groups = 3", "8 channels do not divide into 3 groups"),
         ("type = \"flatten\"", "type = \"relu\"", "it must be ["),
-        ("name = \"10\"", "name = \"0\"\nid = \"prelu\"", "the weight `0.weight` has shape [6, 3, 3, 3], it must be [4]"),
+        (
+            "name = \"10\"",
+            "name = \"0\"\nid = \"prelu\"",
+            "the weight `0.weight` has shape [6, 3, 3, 3], it must be [4]",
+        ),
         ("padding = 2", "padding = 2\nkernel = 5", "it must be [O, 4, 5, 5]"),
     ];
     for (from, to, expected) in cases {
