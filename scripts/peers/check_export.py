@@ -4,6 +4,7 @@
     python scripts/peers/check_export.py FOLDER --engine onnxruntime
     python scripts/peers/check_export.py FOLDER --engine lce
 
+The first makes the models; ONNX Runtime's environment needs onnx, onnxruntime and numpy, LCE's larq-compute-engine.
 FOLDER holds `cases.jsonl` and for each case NAME.onnx, NAME.tflite, NAME.input.npy and NAME.output.npy. A case that is
 `exact` must agree in every bit, another to 1e-5 of its largest number. Exit code 1 where a case differs.
 """
@@ -26,6 +27,7 @@ LCE_KERNELS = {
     "reference": {"use_reference_bconv": True},
     "xnnpack": {"use_indirect_bgemm": True, "use_xnnpack": True},
 }
+MAY_REFUSE = ["optimized by LCE", "reference by LCE"]
 
 
 def run_onnxruntime(path, x, optimize):
@@ -67,11 +69,11 @@ def difference(case, expected, found):
 def ways(engine, case):
     """The ways of running a case: a name and a function of path and input."""
     if engine == "onnxruntime":
-        yield "optimized", lambda path, x: run_onnxruntime(path, x, True)
-        yield "as written", lambda path, x: run_onnxruntime(path, x, False)
+        yield "optimized by ONNX Runtime", lambda path, x: run_onnxruntime(path, x, True)
+        yield "as written, by ONNX Runtime", lambda path, x: run_onnxruntime(path, x, False)
         return
     for kernels in LCE_KERNELS:
-        yield kernels, lambda path, x, kernels=kernels: run_lce(path, x, kernels)
+        yield f"{kernels} by LCE", lambda path, x, kernels=kernels: run_lce(path, x, kernels)
 
 
 def main():
@@ -101,7 +103,8 @@ def main():
             except Exception as error:  # The engine refuses the file.
                 wrong, kind = f"refused: {str(error).strip()[:300]}", "refused"
             counts[way, kind] += 1
-            if wrong:
+            # The other kernels of LCE have no groups, or no zero padding of an odd number of channels.
+            if wrong and not (kind == "refused" and way in MAY_REFUSE):
                 failed = True
                 print(f"{case['name']} {way}: {wrong}; {case['operators']}")
     for (way, kind), count in sorted(counts.items()):

@@ -125,23 +125,23 @@ CASES = {
 
 
 def randomise(model, random):
-    """Weights as training leaves them: no zeros, gammas of both signs, variances that fit."""
+    """Weights as training leaves them: no zeros, gammas of both signs, statistics of what really comes."""
+    norms = []
     for layer in model._flatten_layers(include_self=False, recursive=True):
         if isinstance(layer, layers.BatchNormalization):
-            for variable in layer.weights:
-                name = variable.name.split("/")[-1].split(":")[0]
-                shape = variable.shape
-                variable.assign(
-                    {
-                        "gamma": lambda: random.choice([-1.0, 1.0], shape) * random.uniform(0.3, 1.5, shape),
-                        "beta": lambda: 0.5 * random.standard_normal(shape),
-                        "moving_mean": lambda: random.standard_normal(shape),
-                        "moving_variance": lambda: random.uniform(0.5, 4.0, shape),
-                    }[name]()
-                )
+            norms.append((layer, layer.momentum))
+            layer.momentum = 0.0
+            if layer.scale:
+                layer.gamma.assign(random.choice([-1.0, 1.0], layer.gamma.shape) * random.uniform(0.3, 1.5, layer.gamma.shape))
+            if layer.center:
+                layer.beta.assign(0.5 * random.standard_normal(layer.beta.shape))
         elif not isinstance(layer, (tf.keras.Model, layers.Normalization)):
             for variable in layer.weights:
-                variable.assign(0.6 * random.standard_normal(variable.shape))
+                variable.assign(0.3 * random.standard_normal(variable.shape))
+    # With a momentum of 0 one batch sets the moving statistics.
+    model(random.standard_normal((64, *model.input_shape[1:])).astype(np.float32), training=True)
+    for layer, momentum in norms:
+        layer.momentum = momentum
 
 
 def compress(path):

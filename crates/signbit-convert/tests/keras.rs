@@ -91,3 +91,25 @@ fn small_networks_in_all_forms() {
         assert!(difference < 1e-5, "{file}: {difference:.1e}");
     }
 }
+
+#[test]
+#[ignore = "needs networks of larq-zoo in the folder ZOO"]
+fn zoo() {
+    let folder = std::env::var("ZOO").unwrap();
+    for folder in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let json = std::fs::read_to_string(folder.join("model.json")).unwrap();
+        for (file, json) in [("model.h5", None), ("model.keras", None), ("weights.h5", Some(&json))] {
+            match keras::read(&std::fs::read(folder.join(file)).unwrap(), json.map(String::as_str)) {
+                Ok(imported) => {
+                    let (input, n) = array(&folder.join("input.npy"));
+                    let (expected, _) = array(&folder.join("output.npy"));
+                    let found = run(&imported.model, &input, n);
+                    let difference = agreement(&format!("{name} {file}"), &found, &expected, n);
+                    assert!(difference < 1e-3);
+                }
+                Err(error) => println!("{name} {file}: {error}"),
+            }
+        }
+    }
+}

@@ -21,7 +21,7 @@ mod single;
 mod slice;
 
 use crate::{ConvertError, Imported};
-pub use single::{Step, operators};
+pub use single::{Operand, Step, operators};
 
 type Result<T> = std::result::Result<T, ConvertError>;
 

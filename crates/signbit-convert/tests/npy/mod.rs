@@ -1,4 +1,4 @@
-//! Arrays of numpy, as the samples hold them: version 1, C order, `<f4` or `<i4`.
+//! Arrays of numpy, as the samples hold them: version 1, C order, `<f4`, `<i4` or `|i1`.
 
 #![allow(dead_code, reason = "each test reads what it needs")]
 
@@ -17,7 +17,11 @@ pub(crate) fn i32s(path: &Path) -> Array<i32> {
     read(path, "<i4", i32::from_le_bytes)
 }
 
-fn read<T>(path: &Path, descr: &str, number: fn([u8; 4]) -> T) -> Array<T> {
+pub(crate) fn i8s(path: &Path) -> Array<i8> {
+    read(path, "|i1", i8::from_le_bytes)
+}
+
+fn read<T, const N: usize>(path: &Path, descr: &str, number: fn([u8; N]) -> T) -> Array<T> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let header_len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let header = std::str::from_utf8(&bytes[10..10 + header_len]).unwrap();

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use signbit_convert::tflite::{self, Step};
-use signbit_model::{DType, Model, Op, ValueType};
+use signbit_convert::tflite::{self, Operand, Step};
+use signbit_model::{DType, Model, Op};
 
 use crate::npy;
 
@@ -39,50 +39,59 @@ pub(crate) fn compare(
     run: &mut dyn FnMut(&Model, usize, &[f32]) -> Vec<f32>,
 ) -> (Vec<Comparison>, usize) {
     let steps = tflite::operators(file).unwrap();
-    let made: Vec<usize> = steps.iter().map(|step| step.output).collect();
+    let made: Vec<usize> = steps.iter().map(|step| step.output.tensor).collect();
     let input = npy::f32s(input);
     let n = input.shape[0];
     let (mut found, mut skipped) = (Vec::new(), 0);
     let mut known: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
     for step in &steps {
-        let output = step.model.validate().unwrap()[step.model.graph.output.index()];
-        let wanted = step.inputs.iter().copied().chain([(step.output, output)]);
         let mut complete = true;
-        for (tensor, ty) in wanted {
-            let is_input = !made.contains(&tensor);
-            if is_input {
-                known.entry(tensor).or_insert_with(|| input.data.clone());
-            } else if !known.contains_key(&tensor) {
-                match load(&tensors.join(format!("t{tensor}.npy")), n, ty) {
-                    Some(data) => drop(known.insert(tensor, data)),
-                    None => complete = false,
-                }
-            }
+        for operand in step.inputs.iter().chain([&step.output]) {
+            let tensor = operand.tensor;
+            let data = match known.contains_key(&tensor) {
+                true => continue,
+                false if made.contains(&tensor) => load(&tensors.join(format!("t{tensor}.npy")), n, operand),
+                false => Some(stored(operand, input.data.clone())),
+            };
+            complete &= data.is_some();
+            known.extend(data.map(|data| (tensor, data)));
         }
-        if !complete {
+        if complete {
+            let y = run(&step.model, n, &joined(step, n, &known));
+            found.push(comparison(step, stored(&step.output, y), &known[&step.output.tensor]));
+        } else {
             skipped += 1;
-            continue;
         }
-        let y = run(&step.model, n, &joined(step, n, &known));
-        found.push(comparison(step, output, &y, &known[&step.output]));
     }
     (found, skipped)
 }
 
 /// A tensor of the engine as real numbers, packed bits as +1 and -1.
-fn load(path: &Path, n: usize, ty: ValueType) -> Option<Vec<f32>> {
+fn load(path: &Path, n: usize, Operand { ty, quantization, .. }: &Operand) -> Option<Vec<f32>> {
     if !path.exists() {
         return None;
     }
-    if ty.dtype != DType::Bits {
-        let data = npy::f32s(path).data;
-        assert_eq!(data.len(), n * ty.shape.elements(), "{}", path.display());
-        return Some(data);
+    let data = match (ty.dtype, quantization) {
+        (DType::Bits, _) => {
+            let (words, c) = (npy::i32s(path).data, ty.shape.c);
+            let bit = |words: &[i32], k: usize| if words[k / 32] >> (k % 32) & 1 == 1 { -1.0 } else { 1.0 };
+            let pixel = |words: &[i32]| (0..c).map(|k| bit(words, k)).collect::<Vec<f32>>();
+            words.chunks_exact(c.div_ceil(32)).flat_map(pixel).collect()
+        }
+        (_, Some((scale, zero))) => npy::i8s(path).data.iter().map(|&q| scale * (i64::from(q) - zero) as f32).collect(),
+        (_, None) => npy::f32s(path).data,
+    };
+    assert_eq!(data.len(), n * ty.shape.elements(), "{}", path.display());
+    Some(data)
+}
+
+/// What of real numbers an operand can hold.
+fn stored(operand: &Operand, mut data: Vec<f32>) -> Vec<f32> {
+    if let Some((scale, zero)) = operand.quantization {
+        data.iter_mut()
+            .for_each(|v| *v = (((*v / scale).round() + zero as f32).clamp(-128.0, 127.0) - zero as f32) * scale);
     }
-    let (words, c) = (npy::i32s(path).data, ty.shape.c);
-    assert_eq!(words.len(), n * ty.shape.h * ty.shape.w * c.div_ceil(32), "{}", path.display());
-    let pixel = |words: &[i32]| (0..c).map(|k| if words[k / 32] >> (k % 32) & 1 == 1 { -1.0 } else { 1.0 }).collect();
-    Some(words.chunks_exact(c.div_ceil(32)).flat_map(|words| -> Vec<f32> { pixel(words) }).collect())
+    data
 }
 
 /// The step's inputs, joined along the channels, a value of one pixel at each pixel.
@@ -91,7 +100,7 @@ fn joined(step: &Step, n: usize, known: &BTreeMap<usize, Vec<f32>>) -> Vec<f32> 
     let mut data = Vec::with_capacity(n * shape.elements());
     for sample in 0..n {
         for pixel in 0..shape.h * shape.w {
-            for &(tensor, ty) in &step.inputs {
+            for &Operand { tensor, ty, .. } in &step.inputs {
                 let pixels = ty.shape.h * ty.shape.w;
                 let start = (sample * pixels + pixel % pixels) * ty.shape.c;
                 data.extend(&known[&tensor][start..start + ty.shape.c]);
@@ -101,18 +110,20 @@ fn joined(step: &Step, n: usize, known: &BTreeMap<usize, Vec<f32>>) -> Vec<f32> 
     data
 }
 
-fn comparison(step: &Step, ty: ValueType, found: &[f32], expected: &[f32]) -> Comparison {
+fn comparison(step: &Step, found: Vec<f32>, expected: &[f32]) -> Comparison {
     assert_eq!(found.len(), expected.len(), "{}", step.name);
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
     let distance = |(a, b): (&f32, &f32)| if a == b { 0.0 } else { (a - b).abs() / b.abs().max(rms) };
+    // int8 arithmetic may round to a neighbour.
+    let step_size = step.output.quantization.map_or(0.0, |(scale, _)| 1.01 * scale);
     Comparison {
         name: step.name.clone(),
         kind: step.kind.clone(),
-        dtype: ty.dtype,
+        dtype: step.output.ty.dtype,
         elements: found.len(),
         unequal: found.iter().zip(expected).filter(|(a, b)| a != b).count(),
         worst: found.iter().zip(expected).map(distance).fold(0.0, f32::max),
-        allowed: (engine_rounding(&step.model) / rms).max(1e-5),
+        allowed: (engine_rounding(&step.model).max(step_size) / rms).max(1e-5),
     }
 }
 

@@ -19,7 +19,7 @@ impl Lowering<'_> {
         geometry: &Geometry,
         groups: usize,
     ) -> Result<usize, ConvertError> {
-        let (name, input) = (&node.name, self.shape(x));
+        let (name, input, geometry) = (&node.name, self.shape(x), &plain(geometry));
         let x = self.real(x)?;
         let (x, pads) = self.framed(name, x, input, geometry, Frame::Real(0.0))?;
         let tensor = weights::tensor(self.model, node, weight)?;
@@ -163,6 +163,12 @@ impl Lowering<'_> {
         let x = self.real_node(&format!("{name}.low"), builtin::MAXIMUM, &[x, low], shape, options.clone());
         Ok(self.real_node(name, builtin::MINIMUM, &[x, high], shape, options))
     }
+}
+
+/// The geometry with no dilation where a kernel of 1 has nothing to spread.
+fn plain(geometry: &Geometry) -> Geometry {
+    let dilation = [0, 1].map(|i| if geometry.kernel[i] == 1 { 1 } else { geometry.dilation[i] });
+    Geometry { dilation, ..*geometry }
 }
 
 fn conv_options(geometry: &Geometry, pads: Pads) -> Result<Options, ConvertError> {

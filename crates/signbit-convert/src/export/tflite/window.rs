@@ -25,6 +25,13 @@ impl Pads {
         if fits(Geometry::valid(kernel, stride, dilation)) {
             return Some(Self::Valid);
         }
+        // Where the last window ends before the input does, engines disagree about `SAME`.
+        let reaches = |i: usize, size: usize| {
+            size.div_ceil(stride[i]).saturating_sub(1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1 >= size
+        };
+        if !reaches(0, input.h) || !reaches(1, input.w) {
+            return None;
+        }
         fits(Geometry::same(input.h, input.w, kernel, stride, dilation)).then_some(Self::Same)
     }
 
