@@ -1,11 +1,12 @@
 //! Neighbouring `x * mul[c] + add[c]` become one: scale factors, biases and batch norm behind a binary layer.
 
-use signbit_model::{DType, Model, Op};
+use signbit_model::{DType, Model, Op, ValueId};
 
-use super::rewrite::rewrite;
+use super::rewrite::{Rewrite, rewrite};
 use crate::ConvertError;
 
-/// Merges a [`Op::MulAdd`] with the one behind it, where nothing else reads the first; drops those that change nothing.
+/// Merges a [`Op::MulAdd`] with the one behind it, where nothing else reads the first; drops those that change nothing:
+/// also between integers and operators that make real numbers of them themselves.
 ///
 /// Where the first only multiplies and the second only adds, or the first does nothing, the result is the same
 /// float. Else it is rounded once less per factor: merged factors are computed in f64.
@@ -24,7 +25,8 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
                 return Ok(None);
             };
             let nothing = mul.iter().all(|&m| m == 1.0) && add.iter().all(|&a| a == 0.0);
-            if nothing && walk.value_type(x).dtype == DType::F32 {
+            let y = ValueId::of_node(i);
+            if nothing && (walk.value_type(x).dtype == DType::F32 || readers_convert(walk, y)) {
                 return Ok(Some(walk.at(x)));
             }
             let Some((_, first)) = walk.producer(x).filter(|_| walk.uses(x) == 1 && !merged) else {
@@ -48,4 +50,11 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
             return Ok(model);
         }
     }
+}
+
+/// Whether all that reads an old value takes integers as it takes real numbers.
+fn readers_convert(walk: &Rewrite, value: ValueId) -> bool {
+    let converts =
+        |op: &Op| matches!(op, Op::MulAdd { .. } | Op::Relu | Op::Clip { .. } | Op::PRelu { .. } | Op::RPRelu { .. });
+    walk.readers(value).is_some_and(|mut readers| readers.all(converts))
 }

@@ -11,6 +11,8 @@ mod merge_mul_add;
 mod prune;
 mod rewrite;
 mod rsign;
+mod share_tensors;
+mod short_names;
 mod sign_before_pool;
 mod threshold;
 mod unpack_late;
@@ -21,6 +23,8 @@ pub use fold_pad::fold_pad;
 pub use merge_mul_add::merge_mul_add;
 pub use prune::prune;
 pub use rsign::rsign;
+pub use share_tensors::share_tensors;
+pub use short_names::short_names;
 pub use sign_before_pool::sign_before_pool;
 pub use threshold::threshold;
 pub use unpack_late::unpack_late;
@@ -44,6 +48,8 @@ pub fn simplify(imported: Imported) -> Result<Imported, ConvertError> {
     model = merge_mul_add(model)?;
     model = fold_affine(model)?;
     model = rsign(model)?;
+    model = share_tensors(model)?;
+    model = short_names(model)?;
     model.validate()?;
     Ok(Imported { model, warnings, operators })
 }

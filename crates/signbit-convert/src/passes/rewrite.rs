@@ -85,6 +85,12 @@ impl Rewrite {
         self.uses[value.index()]
     }
 
+    /// The operators that read an old value; `None` where it is the graph's output.
+    pub(super) fn readers(&self, value: ValueId) -> Option<impl Iterator<Item = &Op>> {
+        let nodes = self.old.nodes.iter().filter(move |node| node.inputs.contains(&value));
+        (self.old.output != value).then(|| nodes.map(|node| &node.op))
+    }
+
     /// Where an old value lies in the new graph.
     pub(super) fn at(&self, value: ValueId) -> ValueId {
         self.map[value.index()]
