@@ -75,7 +75,9 @@ def parts_of_channels(x):
     c, d, e = function(lambda t: tf.split(t, [1, 3, 1], axis=3))(a)
     f = function(lambda t: t[..., 1:4])(b)
     g = function(lambda t: tf.slice(t, [0, 0, 0, 2], [-1, 4, 4, 3]))(b)
-    return L.concatenate([L.add([d, f]), c, g, e])
+    # MeliusNet adds to the last channels only.
+    sums = L.add([x, function(lambda t: tf.pad(t, [[0, 0], [0, 0], [0, 0], [7, 0]]))(d)])
+    return L.concatenate([L.add([d, f]), c, g, e, sums])
 
 
 @net((5, 4, 6))
