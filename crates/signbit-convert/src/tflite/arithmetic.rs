@@ -48,7 +48,12 @@ fn per_channel(reader: &mut Reader, op: &Operator, i: usize, x: ValueId) -> Resu
     match (constant.data[..].as_ref(), constant.shape.last()) {
         ([one], _) => Ok(vec![*one; channels]),
         (all, Some(&last)) if last == channels && all.len() == channels => Ok(constant.data),
-        _ => Err(op.refuse(format!("a constant of the shape {:?} by {channels} channels", constant.shape))),
+        _ => {
+            let shape = constant.shape;
+            Err(op.refuse(format!(
+                "a constant of the shape {shape:?}; it must be one number, or one for each of {channels} channels"
+            )))
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod conv;
 mod flex;
 mod lce;
 mod packed;
+mod pad;
 mod pool;
 mod reader;
 mod schema;

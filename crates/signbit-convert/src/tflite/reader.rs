@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use signbit_model::{DType, Op, Shape, ValueId};
 
 use super::schema::{File, Operator, TensorInfo, malformed};
-use super::{Result, arithmetic, conv, lce, pool, shape, slice};
+use super::{Result, arithmetic, conv, lce, pad, pool, shape, slice};
 use crate::{Activation, Draft, Imported, Warning};
 
 /// What a tensor of the file is.
@@ -132,7 +132,7 @@ impl<'f, 'a> Reader<'f, 'a> {
             "AVERAGE_POOL_2D" => pool::average(self, &op),
             "MEAN" => pool::reduce(self, &op, Op::GlobalAvgPool),
             "REDUCE_MAX" => pool::reduce(self, &op, Op::GlobalMaxPool),
-            "PAD" | "PADV2" => pool::pad(self, &op),
+            "PAD" | "PADV2" => pad::pad(self, &op),
             "RESHAPE" => shape::reshape(self, &op),
             "SQUEEZE" | "EXPAND_DIMS" => shape::same_order(self, &op),
             "TRANSPOSE" => shape::transpose(self, &op),

@@ -35,7 +35,8 @@ pub(super) fn of_input(file: &File, input: usize) -> Result<Shape> {
         let mut consumers = Vec::new();
         for i in 0..file.operators() {
             let op = file.operator(i)?;
-            if op.inputs.contains(&Some(at)) {
+            // Of the shape, only the batch is asked for.
+            if op.inputs.contains(&Some(at)) && op.kind != "SHAPE" {
                 consumers.push(op);
             }
         }
