@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use signbit::Isa;
 
 use crate::commands::{
-    bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, data::DataArgs, demo::DemoArgs,
-    doctor::DoctorArgs, eval::EvalArgs, init::InitArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs,
-    report::ReportArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, convert::ConvertArgs, data::DataArgs,
+    demo::DemoArgs, doctor::DoctorArgs, eval::EvalArgs, init::InitArgs, man::ManArgs, pack::PackArgs,
+    predict::PredictArgs, report::ReportArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     Summary(SummaryArgs),
     Bench(BenchArgs),
+    Convert(ConvertArgs),
     Report(ReportArgs),
     BenchTrain(BenchTrainArgs),
     Doctor(DoctorArgs),

@@ -170,7 +170,7 @@ impl Draft {
 }
 
 /// `name`, printable, short, and not `taken`.
-fn unique(name: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(crate) fn unique(name: &str, taken: impl Fn(&str) -> bool) -> String {
     let mut base: String = name.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
     if base.is_empty() || base == "__metadata__" {
         base.insert_str(0, "node");

@@ -16,12 +16,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod architecture;
 mod draft;
 mod error;
 pub mod export;
 mod imported;
 pub mod keras;
 pub mod onnx;
+mod open;
 pub mod passes;
 pub mod pynq;
 pub mod tflite;
@@ -30,3 +32,4 @@ pub mod torch;
 pub use draft::{Activation, Draft};
 pub use error::ConvertError;
 pub use imported::{Imported, Warning};
+pub use open::{MAX_BYTES, Opened, Target, open};

@@ -69,8 +69,21 @@ impl Builder {
         }
     }
 
+    fn activation(&mut self, kind: u8, x: ValueId, shape: Shape, numbers: &mut Numbers) {
+        let op = match kind {
+            0 => Op::Relu,
+            1 => Op::PRelu { slope: self.per_channel(numbers, shape.c) },
+            2 => {
+                let [shift_in, slope, shift_out] = [(); 3].map(|()| self.per_channel(numbers, shape.c));
+                Op::RPRelu { shift_in, slope, shift_out }
+            }
+            _ => Op::Clip { min: -0.75, max: 1.0 },
+        };
+        self.node(op, &[x], shape, DType::F32);
+    }
+
     fn on_integers(&mut self, kind: u8, x: ValueId, shape: Shape, numbers: &mut Numbers) {
-        match kind % 8 {
+        match kind % 10 {
             0..3 => {
                 let threshold = self.tensor(numbers.thresholds(shape.c));
                 let flip = self.tensor(numbers.bit_tensor(&[1, shape.c]));
@@ -79,7 +92,8 @@ impl Builder {
             3 => self.node(Op::Sign, &[x], shape, DType::Bits),
             4..6 => self.mul_add(x, shape, numbers),
             6 => self.pairwise(x, ValueType { shape, dtype: DType::I32 }, Op::Mul, numbers),
-            _ => self.on_any(kind / 8, x, ValueType { shape, dtype: DType::I32 }, numbers),
+            7 | 8 => self.activation(kind / 10 % 4, x, shape, numbers),
+            _ => self.on_any(kind / 10, x, ValueType { shape, dtype: DType::I32 }, numbers),
         }
     }
 
@@ -92,16 +106,7 @@ impl Builder {
                 self.node(Op::RSign { shift }, &[x], shape, DType::Bits);
             }
             5 => self.mul_add(x, shape, numbers),
-            6 => self.node(Op::Relu, &[x], shape, DType::F32),
-            7 => {
-                let slope = self.per_channel(numbers, shape.c);
-                self.node(Op::PRelu { slope }, &[x], shape, DType::F32);
-            }
-            8 => {
-                let [shift_in, slope, shift_out] = [(); 3].map(|()| self.per_channel(numbers, shape.c));
-                self.node(Op::RPRelu { shift_in, slope, shift_out }, &[x], shape, DType::F32);
-            }
-            9 => self.node(Op::Clip { min: -0.75, max: 1.0 }, &[x], shape, DType::F32),
+            6..10 => self.activation(kind % 27 - 6, x, shape, numbers),
             10..13 => self.pairwise(x, ty, Op::Add, numbers),
             13 => self.pairwise(x, ty, Op::Mul, numbers),
             14 => self.real(x, shape, numbers),

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod bench_train;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod data;
 mod data_sheet;
 pub(crate) mod demo;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Report(args) => report::run(&args),
         Command::BenchTrain(args) => bench_train::run(&args),
         Command::Doctor(args) => doctor::run(&args),

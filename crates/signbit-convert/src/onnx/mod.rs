@@ -1,1 +1,45 @@
 //! ONNX and QONNX files.
+//!
+//! The way through this module: [`proto`] decodes the file, `live` finds the nodes that lead to the output, `reader`
+//! goes through them in order. A node of constants is folded (`fold`); any other one becomes nodes of the draft, by
+//! the kind of its operator: `window`, `linear`, `affine`, `activation`, `moving`, `compare`, `quant`. How NCHW axes
+//! lie in NHWC memory is [`value`](self)'s to know, and `output` brings the last value into an order of its own.
+
+mod activation;
+mod affine;
+mod compare;
+mod constant;
+mod dispatch;
+mod fold;
+mod linear;
+mod live;
+mod moving;
+mod node;
+mod output;
+pub(crate) mod proto;
+mod quant;
+mod reader;
+mod shape;
+mod value;
+mod window;
+
+use prost::Message as _;
+
+use crate::{ConvertError, Imported};
+
+/// Reads an ONNX file of one input and one output, of the operator sets 7 to 21 and of QONNX.
+///
+/// The input is a vector `[N, C]`, a picture `[N, H, W]` of one channel or a feature map `[N, C, H, W]`, of floats;
+/// the batch may be open, the other sizes not. Feature maps come in and go out in NHWC.
+///
+/// # Errors
+/// [`ConvertError::Malformed`] for a file that is not ONNX, [`ConvertError::Unsupported`] for an operator or a layout
+/// that the graph cannot express, by the node's name.
+pub fn read(bytes: &[u8]) -> Result<Imported, ConvertError> {
+    let model = proto::ModelProto::decode(bytes).map_err(|error| malformed(error.to_string()))?;
+    reader::read(&model, bytes.len())
+}
+
+fn malformed(what: impl Into<String>) -> ConvertError {
+    ConvertError::Malformed { format: "ONNX", what: what.into() }
+}

@@ -26,27 +26,29 @@ pub(super) fn mul(x: &Value, k: &Value) -> Result<ValueData, NodeError> {
     Ok(ValueData::F32(x.to_f32().iter().enumerate().map(|(i, x)| x * factor(i)).collect()))
 }
 
-pub(super) fn relu(x: &Value) -> Result<ValueData, NodeError> {
-    Ok(ValueData::F32(x.f32()?.iter().map(|&x| if x > 0.0 { x } else { 0.0 }).collect()))
+pub(super) fn relu(x: &Value) -> ValueData {
+    ValueData::F32(x.to_f32().iter().map(|&x| if x > 0.0 { x } else { 0.0 }).collect())
 }
 
-pub(super) fn prelu(x: &Value, slope: &[f32]) -> Result<ValueData, NodeError> {
-    let data = x.f32()?.iter().zip(slope.iter().cycle());
-    Ok(ValueData::F32(data.map(|(&x, slope)| if x > 0.0 { x } else { slope * x }).collect()))
+pub(super) fn prelu(x: &Value, slope: &[f32]) -> ValueData {
+    let x = x.to_f32();
+    let data = x.iter().zip(slope.iter().cycle());
+    ValueData::F32(data.map(|(&x, slope)| if x > 0.0 { x } else { slope * x }).collect())
 }
 
-pub(super) fn rprelu(x: &Value, shift_in: &[f32], slope: &[f32], shift_out: &[f32]) -> Result<ValueData, NodeError> {
+pub(super) fn rprelu(x: &Value, shift_in: &[f32], slope: &[f32], shift_out: &[f32]) -> ValueData {
+    let x = x.to_f32();
     let channels = shift_in.iter().zip(slope).zip(shift_out).cycle();
-    let mut y = Vec::with_capacity(x.f32()?.len());
-    for (&x, ((&shift_in, &slope), &shift_out)) in x.f32()?.iter().zip(channels) {
+    let mut y = Vec::with_capacity(x.len());
+    for (&x, ((&shift_in, &slope), &shift_out)) in x.iter().zip(channels) {
         let t = x - shift_in;
         let bent = if x > shift_in { t } else { slope * t };
         y.push(bent + shift_out);
     }
-    Ok(ValueData::F32(y))
+    ValueData::F32(y)
 }
 
-pub(super) fn clip(x: &Value, min: f32, max: f32) -> Result<ValueData, NodeError> {
+pub(super) fn clip(x: &Value, min: f32, max: f32) -> ValueData {
     let clip = |&x: &f32| {
         if x < min {
             min
@@ -56,7 +58,7 @@ pub(super) fn clip(x: &Value, min: f32, max: f32) -> Result<ValueData, NodeError
             x
         }
     };
-    Ok(ValueData::F32(x.f32()?.iter().map(clip).collect()))
+    ValueData::F32(x.to_f32().iter().map(clip).collect())
 }
 
 pub(super) fn sigmoid(x: &Value) -> Result<ValueData, NodeError> {

@@ -83,14 +83,14 @@ fn eval(op: &Op, inputs: &[&Value], ty: ValueType, tensors: Tensors<'_>) -> Resu
         Op::MulAdd { mul, add } => elementwise::mul_add(x, tensors.f32(mul)?, tensors.f32(add)?),
         Op::Add => elementwise::add(x, second()?)?,
         Op::Mul => elementwise::mul(x, second()?)?,
-        Op::Relu => elementwise::relu(x)?,
-        Op::PRelu { slope } => elementwise::prelu(x, tensors.f32(slope)?)?,
+        Op::Relu => elementwise::relu(x),
+        Op::PRelu { slope } => elementwise::prelu(x, tensors.f32(slope)?),
         Op::RPRelu { shift_in, slope, shift_out } => {
             let (shift_in, shift_out) = (tensors.f32(shift_in)?, tensors.f32(shift_out)?);
-            elementwise::rprelu(x, shift_in, tensors.f32(slope)?, shift_out)?
+            elementwise::rprelu(x, shift_in, tensors.f32(slope)?, shift_out)
         }
         Op::Sigmoid => elementwise::sigmoid(x)?,
-        Op::Clip { min, max } => elementwise::clip(x, *min, *max)?,
+        Op::Clip { min, max } => elementwise::clip(x, *min, *max),
         Op::Softmax => elementwise::softmax(x)?,
         Op::Pad { pads, value } => layout::pad(x, ty, *pads, *value)?,
         Op::Slice { start, end } => layout::slice(x, *start, *end),

@@ -9,32 +9,26 @@ pub(super) fn unary(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
     Ok(ValueType { shape, dtype: DType::F32 })
 }
 
-/// An F32 operand with tensors of one real number per channel.
+/// An operator of one operand that converts integers first.
+pub(super) fn activation(inputs: &[ValueType]) -> Result<ValueType, NodeError> {
+    let shape = check::one_of(inputs, &[DType::F32, DType::I32])?;
+    Ok(ValueType { shape, dtype: DType::F32 })
+}
+
+/// The same with tensors of one real number per channel.
 pub(super) fn per_channel(inputs: &[ValueType], tensors: Tensors<'_>, names: &[&str]) -> Result<ValueType, NodeError> {
-    let out = unary(inputs)?;
+    let out = activation(inputs)?;
     for name in names {
         tensors.per_channel(name, DType::F32, out.shape.c)?;
     }
     Ok(out)
 }
 
-pub(super) fn mul_add(
-    inputs: &[ValueType],
-    tensors: Tensors<'_>,
-    mul: &str,
-    add: &str,
-) -> Result<ValueType, NodeError> {
-    let shape = check::one_of(inputs, &[DType::F32, DType::I32])?;
-    tensors.per_channel(mul, DType::F32, shape.c)?;
-    tensors.per_channel(add, DType::F32, shape.c)?;
-    Ok(ValueType { shape, dtype: DType::F32 })
-}
-
 pub(super) fn clip(inputs: &[ValueType], min: f32, max: f32) -> Result<ValueType, NodeError> {
     if !(min.is_finite() && max.is_finite() && min <= max) {
         return Err(NodeError::ClipBounds { min, max });
     }
-    unary(inputs)
+    activation(inputs)
 }
 
 pub(super) fn add(inputs: &[ValueType]) -> Result<ValueType, NodeError> {

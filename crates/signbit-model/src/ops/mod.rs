@@ -140,15 +140,15 @@ pub enum Op {
     /// per channel that serves all pixels of its sample (`1 x 1 x C`, a squeeze-and-excite gate). Where two of
     /// these hold, they say the same.
     Mul,
-    /// F32: `y = x > 0 ? x : 0.0`; so -0.0 and NaN become 0.0.
+    /// F32 or I32 -> F32: `y = x > 0 ? x : 0.0`; so -0.0 and NaN become 0.0.
     Relu,
-    /// F32: `y = x > 0 ? x : slope[c] * x` (He et al. 2015, arXiv 1502.01852, eq. 1).
+    /// F32 or I32 -> F32: `y = x > 0 ? x : slope[c] * x` (He et al. 2015, arXiv 1502.01852, eq. 1).
     #[serde(rename = "prelu")]
     PRelu {
         /// `[C]`, F32.
         slope: String,
     },
-    /// F32: with `t = x - shift_in[c]`, `y = (x > shift_in[c] ? t : slope[c] * t) + shift_out[c]`;
+    /// F32 or I32 -> F32: with `t = x - shift_in[c]`, `y = (x > shift_in[c] ? t : slope[c] * t) + shift_out[c]`;
     /// ReActNet's RPReLU (Liu et al. 2020, arXiv 2003.03488).
     #[serde(rename = "rprelu")]
     RPRelu {
@@ -159,7 +159,7 @@ pub enum Op {
         /// `[C]`, F32; the paper's zeta.
         shift_out: String,
     },
-    /// F32: `y = x < min ? min : x > max ? max : x`; NaN stays NaN.
+    /// F32 or I32 -> F32: `y = x < min ? min : x > max ? max : x`; NaN stays NaN.
     Clip {
         /// Lower bound, finite.
         #[serde(with = "exact_f32")]
@@ -300,6 +300,39 @@ impl Op {
         }
     }
 
+    /// The names of the tensors that the operator reads, in the order of [`Op::tensors`], to be changed.
+    #[must_use]
+    pub fn tensors_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Conv2d { weight, bias, .. } | Self::Dense { weight, bias } => {
+                std::iter::once(weight).chain(bias).collect()
+            }
+            Self::BinaryConv2d { weight, .. } | Self::BinaryDense { weight } => vec![weight],
+            Self::MulAdd { mul, add } => vec![mul, add],
+            Self::RSign { shift } => vec![shift],
+            Self::Threshold { threshold, flip } => vec![threshold, flip],
+            Self::PRelu { slope } => vec![slope],
+            Self::RPRelu { shift_in, slope, shift_out } => vec![shift_in, slope, shift_out],
+            Self::Sign
+            | Self::Unpack
+            | Self::MaxPool2d { .. }
+            | Self::AvgPool2d { .. }
+            | Self::GlobalAvgPool
+            | Self::GlobalMaxPool
+            | Self::Add
+            | Self::Concat
+            | Self::Mul
+            | Self::Relu
+            | Self::Clip { .. }
+            | Self::Sigmoid
+            | Self::Pad { .. }
+            | Self::Slice { .. }
+            | Self::Flatten
+            | Self::Softmax
+            | Self::ActivationScale { .. } => Vec::new(),
+        }
+    }
+
     /// The type of the output for operands of the types `inputs`: the operator's shape rule.
     pub(crate) fn output(&self, inputs: &[ValueType], tensors: Tensors<'_>) -> Result<ValueType, NodeError> {
         match self {
@@ -322,8 +355,9 @@ impl Op {
             Self::GlobalMaxPool => pool::global_max(inputs),
             Self::Add => elementwise::add(inputs),
             Self::Mul => elementwise::mul(inputs),
-            Self::MulAdd { mul, add } => elementwise::mul_add(inputs, tensors, mul, add),
-            Self::Relu | Self::Sigmoid | Self::Softmax => elementwise::unary(inputs),
+            Self::MulAdd { mul, add } => elementwise::per_channel(inputs, tensors, &[mul, add]),
+            Self::Relu => elementwise::activation(inputs),
+            Self::Sigmoid | Self::Softmax => elementwise::unary(inputs),
             Self::PRelu { slope } => elementwise::per_channel(inputs, tensors, &[slope]),
             Self::RPRelu { shift_in, slope, shift_out } => {
                 elementwise::per_channel(inputs, tensors, &[shift_in, slope, shift_out])

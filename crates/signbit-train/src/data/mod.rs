@@ -30,7 +30,7 @@ pub use augment::Augmentation;
 pub use cifar::parse_records;
 pub use error::DataError;
 pub use idx::{Idx, parse_idx, read_idx};
-pub use npz::parse_npz;
+pub use npz::{numbered_arrays, parse_npz};
 pub use open::{NAMES, find, nearest};
 pub use options::DataOptions;
 

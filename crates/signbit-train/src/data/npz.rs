@@ -49,8 +49,9 @@ fn read(name: &str, path: &Path, source: impl Read + Seek, options: &DataOptions
     let mut parts = Vec::new();
     for [x, y] in pairs {
         let of = |name: &str, reason: String| wrong(format!("{name}: {reason}"));
-        let labels = labels(array(&mut archive, y).map_err(|reason| of(y, reason))?).map_err(|reason| of(y, reason))?;
-        let images = array(&mut archive, x).and_then(Images::new).map_err(|reason| of(x, reason))?;
+        let mut read = |name| array(&mut archive, name, MAX_BYTES).map(|(array, _)| array);
+        let labels = read(y).and_then(labels).map_err(|reason| of(y, reason))?;
+        let images = read(x).and_then(Images::new).map_err(|reason| of(x, reason))?;
         if images.n != labels.len() {
             return Err(wrong(format!("{x} has {} pictures, {y} {} labels", images.n, labels.len())));
         }
@@ -83,19 +84,39 @@ fn read(name: &str, path: &Path, source: impl Read + Seek, options: &DataOptions
     Ok(DataSet { name: name.into(), classes: numbered(classes as u32), train, test, resize: STRETCH })
 }
 
-/// One array of the archive.
-fn array(archive: &mut ZipArchive<impl Read + Seek>, name: &str) -> Result<Array, String> {
+/// The arrays `arr_0`, `arr_1` ... of a `.npz` file's bytes, as `numpy.savez` numbers them.
+///
+/// # Errors
+/// Where the archive or an array is damaged, or all arrays together have more than `most` bytes; `path` is for messages.
+pub fn numbered_arrays(path: &Path, bytes: &[u8], most: usize) -> Result<Vec<Array>, DataError> {
+    let wrong = |reason: String| DataError::format(path, reason);
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| wrong(format!("not a whole .npz file: {e}")))?;
+    let mut left = most;
+    let mut arrays = Vec::new();
+    for name in (0..).map(|i| format!("arr_{i}")) {
+        if archive.index_for_name(&format!("{name}.npy")).is_none() {
+            break;
+        }
+        let (array, size) = array(&mut archive, &name, left).map_err(|reason| wrong(format!("{name}: {reason}")))?;
+        left -= size;
+        arrays.push(array);
+    }
+    Ok(arrays)
+}
+
+/// One array of the archive of at most so many bytes, and how many it had.
+fn array(archive: &mut ZipArchive<impl Read + Seek>, name: &str, most: usize) -> Result<(Array, usize), String> {
     let damaged = |e: &dyn std::fmt::Display| format!("the archive is damaged: {e}");
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| match e {
         ZipError::CompressionMethodNotSupported(_) => "its compression is unknown; use numpy.savez_compressed".into(),
         e => damaged(&e),
     })?;
     let mut bytes = Vec::new();
-    entry.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| damaged(&e))?;
-    if bytes.len() > MAX_BYTES {
-        return Err(format!("the array has more than {MAX_BYTES} bytes"));
+    entry.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|e| damaged(&e))?;
+    if bytes.len() > most {
+        return Err(format!("the array has more than {most} bytes"));
     }
-    npy::parse(&bytes).map_err(|e| e.to_string())
+    npy::parse(&bytes).map(|array| (array, bytes.len())).map_err(|e| e.to_string())
 }
 
 fn labels(array: Array) -> Result<Vec<u32>, String> {

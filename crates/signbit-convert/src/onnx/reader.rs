@@ -1,0 +1,349 @@
+//! The way through a graph: names and what they stand for.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use signbit_model::limits::MAX_NODES;
+use signbit_model::{Op, Shape, ValueId};
+
+use super::constant::{Budget, Constant, Shared};
+use super::live::Live;
+use super::node::Node;
+use super::proto::{Dimension, GraphProto, ModelProto, ValueInfoProto, data_type};
+use super::value::{Axis, Real, Spread, Test, Value};
+use super::{dispatch, fold, malformed, output};
+use crate::{ConvertError, Draft, Imported};
+
+/// Operator sets that a node may be of.
+const DOMAINS: [&str; 5] = ["", "ai.onnx", "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas"];
+
+/// A graph on its way into a draft.
+pub(super) struct Reader<'a> {
+    pub(super) draft: Draft,
+    pub(super) budget: Budget,
+    values: HashMap<&'a str, Value>,
+    made: HashSet<&'a str>,
+    live: Live<'a>,
+}
+
+/// Reads a decoded file of `bytes` bytes.
+pub(super) fn read(model: &ModelProto, bytes: usize) -> Result<Imported, ConvertError> {
+    let graph = model.graph.as_ref().ok_or_else(|| malformed("there is no graph in it"))?;
+    let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+    let opset = model.opset_import.iter().find(|set| own(&set.domain)).map_or(1, |set| set.version);
+    if graph.node.len() > MAX_NODES {
+        return Err(malformed(format!("it has {} nodes, {MAX_NODES} is the most", graph.node.len())));
+    }
+    let [result] = graph.output.as_slice() else {
+        return Err(ConvertError::unsupported("output", "graph", format!("it has {} outputs", graph.output.len())));
+    };
+    let live = Live::of(graph, &result.name);
+    let (input, dims, axes) = input(graph, &live)?;
+    let mut draft = Draft::new(Shape::new(dims[1], dims[2], dims[3]));
+    if draft.shape(draft.input()).checked_elements().is_none() {
+        return Err(ConvertError::unsupported(&input.name, "input", "it is too large"));
+    }
+    for node in &graph.node {
+        draft.found(node.op_type.as_str());
+    }
+    let axes: Vec<&[Axis]> = axes.iter().map(Vec::as_slice).collect();
+    let x = Real::new(draft.input(), dims, &axes);
+    let mut reader =
+        Reader { draft, budget: Budget::for_file(bytes), values: HashMap::new(), made: HashSet::new(), live };
+    for tensor in &graph.initializer {
+        let constant = Constant::read(tensor, &mut reader.budget)?;
+        reader.define(&tensor.name, Value::Constant(Rc::new(constant)))?;
+    }
+    reader.define(&input.name, Value::Real(x))?;
+    reader.nodes(graph, opset)?;
+    let value = reader.lookup(reader.live.root(&result.name))?;
+    let Value::Real(value) = value else {
+        return Err(ConvertError::unsupported(&result.name, "output", "it does not depend on the input"));
+    };
+    let id = output::realise(&mut reader, &result.name, &value)?;
+    reader.draft.finish(id)
+}
+
+impl<'a> Reader<'a> {
+    fn nodes(&mut self, graph: &'a GraphProto, opset: i64) -> Result<(), ConvertError> {
+        let mut names: HashSet<&str> = HashSet::new();
+        for (i, proto) in graph.node.iter().enumerate() {
+            if !self.live.nodes.get(i).copied().unwrap_or(false) {
+                continue;
+            }
+            let first = proto.output.first().map_or("", String::as_str);
+            // Names need not be unique, outputs are.
+            let free = !proto.name.is_empty() && names.insert(&proto.name);
+            let node = Node { proto, opset, name: if free { &proto.name } else { first } };
+            if !DOMAINS.contains(&proto.domain.as_str()) {
+                return Err(node.unsupported(format!("operators of the domain {} are not known", proto.domain)));
+            }
+            let results = self.node(&node)?;
+            for name in proto.input.iter().filter(|name| !name.is_empty()) {
+                self.done(name);
+            }
+            for (name, value) in proto.output.iter().zip(results) {
+                if !name.is_empty() {
+                    self.define(name, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node<'a>) -> Result<Vec<Value>, ConvertError> {
+        let mut operands = Vec::with_capacity(node.inputs().len());
+        let mut all_constant = true;
+        for name in node.inputs() {
+            operands.push(match name.as_str() {
+                "" => None,
+                name => match self.lookup(self.live.root(name))? {
+                    Value::Constant(constant) => Some(constant),
+                    _ => {
+                        all_constant = false;
+                        None
+                    }
+                },
+            });
+        }
+        if all_constant {
+            let folded = fold::evaluate(node, &operands, &mut self.budget)?;
+            let folded = folded.ok_or_else(|| node.unsupported("of constants"))?;
+            return Ok(vec![Value::Constant(Rc::new(folded))]);
+        }
+        dispatch::node(self, node)
+    }
+
+    fn define(&mut self, name: &'a str, value: Value) -> Result<(), ConvertError> {
+        if !self.made.insert(name) {
+            return Err(malformed(format!("`{name}` is made twice")));
+        }
+        if !self.live.reads.contains_key(name) {
+            return Ok(());
+        }
+        if let Value::Constant(constant) = &value {
+            self.budget.hold(name, "constant", constant.len())?;
+        }
+        self.values.insert(name, value);
+        Ok(())
+    }
+
+    /// One of the reads of a value is done; after the last one, the value goes.
+    fn done(&mut self, name: &'a str) {
+        let root = self.live.root(name);
+        let Some(left) = self.live.reads.get_mut(root) else {
+            return;
+        };
+        *left = left.saturating_sub(1);
+        if *left == 0
+            && let Some(Value::Constant(constant)) = self.values.remove(root)
+        {
+            self.budget.release(constant.len());
+        }
+    }
+
+    fn lookup(&self, name: &str) -> Result<Value, ConvertError> {
+        self.values.get(name).cloned().ok_or_else(|| malformed(format!("nothing makes `{name}` before it is read")))
+    }
+
+    /// Operand `i`.
+    pub(super) fn operand(&self, node: &Node<'_>, i: usize) -> Result<Value, ConvertError> {
+        self.find(node, i)?.cloned().ok_or_else(|| node.unsupported(format!("its operand {i} is missing")))
+    }
+
+    /// Operand `i`, a value of the network.
+    pub(super) fn real(&self, node: &Node<'_>, i: usize) -> Result<Real, ConvertError> {
+        match self.find(node, i)? {
+            Some(Value::Real(x)) => Ok(x.clone()),
+            Some(Value::Constant(_)) => Err(node.unsupported(format!("its operand {i} is a constant"))),
+            Some(Value::Test(_)) => Err(node.unsupported(format!("its operand {i} is a comparison"))),
+            None => Err(node.unsupported(format!("its operand {i} is missing"))),
+        }
+    }
+
+    /// Operand `i`, a constant.
+    pub(super) fn constant(&self, node: &Node<'_>, i: usize) -> Result<Shared, ConvertError> {
+        self.optional_constant(node, i)?.ok_or_else(|| node.unsupported(format!("its operand {i} is missing")))
+    }
+
+    /// Operand `i`, a constant where it is there.
+    pub(super) fn optional_constant(&self, node: &Node<'_>, i: usize) -> Result<Option<Shared>, ConvertError> {
+        match self.find(node, i)? {
+            None => Ok(None),
+            Some(Value::Constant(constant)) => Ok(Some(Rc::clone(constant))),
+            Some(_) => Err(node.unsupported(format!("its operand {i} is not a constant"))),
+        }
+    }
+
+    fn find(&self, node: &Node<'_>, i: usize) -> Result<Option<&Value>, ConvertError> {
+        let Some(name) = node.input(i) else {
+            return Ok(None);
+        };
+        let root = self.live.root(name);
+        self.values.get(root).map(Some).ok_or_else(|| malformed(format!("nothing makes `{name}` before it is read")))
+    }
+
+    /// Integers in an attribute, or in a constant operand in newer files.
+    pub(super) fn list(&self, node: &Node<'_>, attribute: &str, i: usize) -> Result<Option<Vec<i64>>, ConvertError> {
+        if let Some(ints) = node.ints(attribute) {
+            return Ok(Some(ints.to_vec()));
+        }
+        let constant = self.optional_constant(node, i)?;
+        let wrong = || node.unsupported(format!("its operand {i} is not a list of integers"));
+        constant.map(|c| c.as_ints().map(<[i64]>::to_vec).ok_or_else(wrong)).transpose()
+    }
+
+    /// A number in an attribute, or in a constant operand in newer files.
+    pub(super) fn number(&self, node: &Node<'_>, attribute: &str, i: usize) -> Result<Option<f32>, ConvertError> {
+        if let Some(number) = node.float(attribute) {
+            return Ok(Some(number));
+        }
+        let constant = self.optional_constant(node, i)?;
+        let wrong = || node.unsupported(format!("its operand {i} is not one number"));
+        constant.map(|c| c.single().ok_or_else(wrong)).transpose()
+    }
+
+    /// Adds an operator that leaves the axes as they are.
+    pub(super) fn same(&mut self, node: &Node<'_>, op: Op, x: &Real) -> Result<Real, ConvertError> {
+        Ok(x.with(self.draft.node(node.name, op, &[x.id])?))
+    }
+
+    /// The sign, as +1.0 and -1.0.
+    pub(super) fn sign(&mut self, node: &Node<'_>, x: &Real) -> Result<Real, ConvertError> {
+        Ok(x.with(self.draft.sign(node.name, x.id)?))
+    }
+
+    /// The value as a vector of the graph.
+    pub(super) fn flat(&mut self, node: &Node<'_>, x: &Real) -> Result<Real, ConvertError> {
+        if x.is_vector() {
+            return Ok(x.clone());
+        }
+        let id = self.draft.node(&format!("{}.flatten", node.name), Op::Flatten, &[x.id])?;
+        Ok(x.flattened(id))
+    }
+
+    /// The numbers of some constants for each channel of the graph's value, which is flattened where it must be.
+    pub(super) fn per_channel<const K: usize>(
+        &mut self,
+        node: &Node<'_>,
+        x: &Real,
+        constants: [&Constant; K],
+    ) -> Result<(Real, [Vec<f32>; K]), ConvertError> {
+        let rank = constants.iter().map(|c| c.dims().len()).max().unwrap_or(0);
+        let mut x = x.aligned(rank);
+        let mut all = Vec::with_capacity(K);
+        for _ in 0..2 {
+            all.clear();
+            for constant in constants {
+                let len = x.spread_len(constant).map_err(|reason| node.unsupported(reason))?;
+                self.budget.hold(node.name, node.operator(), len)?;
+                self.budget.charge(node.name, node.operator(), constant.len())?;
+                match x.spread(constant).map_err(|reason| node.unsupported(reason))? {
+                    Spread::Channels(numbers) => all.push(numbers),
+                    Spread::Flat(numbers) if x.is_vector() => all.push(numbers),
+                    Spread::Flat(_) => break,
+                }
+            }
+            if let Ok(all) = <[Vec<f32>; K]>::try_from(std::mem::take(&mut all)) {
+                return Ok((x, all));
+            }
+            x = self.flat(node, &x)?;
+        }
+        Err(node.unsupported("its constants do not go with its value"))
+    }
+
+    /// `x * mul + add`, each where it is there, in a broadcast form.
+    pub(super) fn scaled(
+        &mut self,
+        node: &Node<'_>,
+        x: &Real,
+        mul: Option<&Constant>,
+        add: Option<&Constant>,
+    ) -> Result<Real, ConvertError> {
+        let (one, zero) = (Constant::scalar(1.0), Constant::scalar(0.0));
+        let (mul, add) = (mul.unwrap_or(&one), add.unwrap_or(&zero));
+        let all = |constant: &Constant, value: f32| constant.to_floats().iter().all(|&v| v == value);
+        if all(mul, 1.0) && all(add, 0.0) && mul.dims().len().max(add.dims().len()) <= x.rank() {
+            // Nothing to do, where the constants do not make the value larger.
+            x.spread_len(mul).and_then(|_| x.spread_len(add)).map_err(|reason| node.unsupported(reason))?;
+            return Ok(x.clone());
+        }
+        let (x, [mul, add]) = self.per_channel(node, x, [mul, add])?;
+        Ok(x.with(self.draft.mul_add(node.name, x.id, mul, add)?))
+    }
+
+    /// +1.0 where a comparison holds, else -1.0.
+    pub(super) fn tested(&mut self, node: &Node<'_>, test: &Test) -> Result<Real, ConvertError> {
+        let x = if test.ascending {
+            self.scaled(node, &test.x, None, Some(&test.than.map(|v| -v)))?
+        } else {
+            self.scaled(node, &test.x, Some(&Constant::scalar(-1.0)), Some(&test.than))?
+        };
+        let sign = self.sign(node, &x)?;
+        if test.strict { self.scaled(node, &sign, Some(&Constant::scalar(-1.0)), None) } else { Ok(sign) }
+    }
+
+    /// Adds a node of the graph with several operands.
+    pub(super) fn join(&mut self, node: &Node<'_>, op: Op, values: &[ValueId]) -> Result<ValueId, ConvertError> {
+        self.draft.node(node.name, op, values)
+    }
+}
+
+/// The one input that is not an initializer: its name, sizes of N, H, W, C, and axes.
+#[allow(clippy::type_complexity)]
+fn input<'a>(
+    graph: &'a GraphProto,
+    live: &Live<'a>,
+) -> Result<(&'a ValueInfoProto, [usize; 4], Vec<Vec<Axis>>), ConvertError> {
+    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains(input.name.as_str())).collect();
+    let &[input] = inputs.as_slice() else {
+        return Err(ConvertError::unsupported("input", "graph", format!("it has {} inputs", inputs.len())));
+    };
+    let refused = |reason: String| ConvertError::unsupported(&input.name, "input", reason);
+    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
+    let tensor = tensor.ok_or_else(|| refused("it has no tensor type".into()))?;
+    if ![data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16].contains(&tensor.elem_type) {
+        return Err(refused(format!("its element type is {}, not float", tensor.elem_type)));
+    }
+    let shape = tensor.shape.as_ref().ok_or_else(|| refused("it has no shape; a fixed one is needed".into()))?;
+    let mut sizes = Vec::new();
+    for (i, dim) in shape.dim.iter().enumerate().take(5) {
+        let size = match &dim.value {
+            Some(Dimension::Size(size)) => usize::try_from(*size).ok().filter(|&size| size > 0),
+            _ => None,
+        };
+        let unknown = || refused(format!("axis {i} of its shape is not fixed; only the batch may be open"));
+        sizes.push(match size {
+            // An open batch is one sample here.
+            None if i == 0 => 1,
+            size => size.ok_or_else(unknown)?,
+        });
+    }
+    let (n, h, w, c) = (vec![Axis::N], vec![Axis::H], vec![Axis::W], vec![Axis::C]);
+    Ok(match *sizes.as_slice() {
+        [batch, channels] => (input, [batch, 1, 1, channels], vec![n, c]),
+        // Pictures of one channel.
+        [batch, rows, columns] => (input, [batch, rows, columns, 1], vec![n, h, w]),
+        [batch, a, b, d] if channels_last(graph, live, &input.name) => (input, [batch, a, b, d], vec![n, h, w, c]),
+        [batch, channels, rows, columns] => (input, [batch, rows, columns, channels], vec![n, c, h, w]),
+        _ => return Err(refused(format!("it has {} axes; 2 to 4 can be taken in", shape.dim.len()))),
+    })
+}
+
+/// True where an input is moved from NHWC to NCHW before anything else happens to its axes.
+fn channels_last<'a>(graph: &'a GraphProto, live: &Live<'a>, input: &'a str) -> bool {
+    let mut name = input;
+    for node in graph.node.iter().zip(&live.nodes).filter(|(_, live)| **live).map(|(node, _)| node) {
+        let reads = node.input.iter().any(|operand| live.root(operand) == name);
+        match node.op_type.as_str() {
+            _ if !reads => {}
+            "Transpose" => return node.attribute.iter().any(|a| a.name == "perm" && a.ints == [0, 3, 1, 2]),
+            "Sign" | "BipolarQuant" | "Mul" | "Div" | "Add" | "Sub" | "Cast" => {
+                name = node.output.first().map_or("", String::as_str);
+            }
+            _ => return false,
+        }
+    }
+    false
+}

@@ -1,0 +1,62 @@
+//! Pooling, reductions over a picture, and padding.
+
+use signbit_model::Op;
+
+use super::Result;
+use super::conv::{activation_of, axis, window_of};
+use super::reader::Reader;
+use super::schema::Operator;
+
+const POOL_OPTIONS: u8 = 5;
+
+pub(super) fn max(reader: &mut Reader, op: &Operator) -> Result<()> {
+    pool(reader, op, true)
+}
+
+/// The mean is of the elements inside of the input.
+pub(super) fn average(reader: &mut Reader, op: &Operator) -> Result<()> {
+    pool(reader, op, false)
+}
+
+fn pool(reader: &mut Reader, op: &Operator, max: bool) -> Result<()> {
+    let options = op.options(POOL_OPTIONS)?;
+    let x = reader.real(op, 0)?;
+    let size = |field| options.int(field, 0).map(|size| usize::try_from(size).unwrap_or(0));
+    let (kernel, stride) = ([size(4)?, size(3)?], [2, 1].map(|f| options.int(f, 0)));
+    let geometry = window_of(op, reader.draft.shape(x), options.byte(0)?, kernel, stride, [Ok(1), Ok(1)])?;
+    let pooled = match max {
+        true => Op::MaxPool2d { geometry },
+        false => Op::AvgPool2d { geometry, count_include_pad: false },
+    };
+    let y = reader.draft.node(&op.name, pooled, &[x])?;
+    reader.put_activated(op, y, activation_of(op, options.byte(5)?.into())?)
+}
+
+/// `MEAN` and the like, over height and width. Whether they stay as 1 makes no difference per sample.
+pub(super) fn reduce(reader: &mut Reader, op: &Operator, global: Op) -> Result<()> {
+    let x = reader.real(op, 0)?;
+    let rank = reader.rank(op, 0)?;
+    let mut axes = reader.integers(op, 1)?.into_iter().map(|a| axis(op, a, rank)).collect::<Result<Vec<_>>>()?;
+    axes.sort_unstable();
+    if rank != 4 || axes != [1, 2] {
+        return Err(op.refuse(format!("over the axes {axes:?} of {rank} dimensions; height and width can be reduced")));
+    }
+    let y = reader.draft.node(&op.name, global, &[x])?;
+    reader.put(op, 0, y)
+}
+
+/// `PAD` with 0, `PADV2` with a constant: of height and width.
+pub(super) fn pad(reader: &mut Reader, op: &Operator) -> Result<()> {
+    let x = reader.real(op, 0)?;
+    let value = match op.input(2) {
+        Some(_) => reader.vector(op, 2, 1)?.first().copied().unwrap_or(0.0),
+        None => 0.0,
+    };
+    let pads: Vec<usize> =
+        reader.integers(op, 1)?.into_iter().map(|n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
+    let [0, 0, top, bottom, left, right, 0, 0] = pads[..] else {
+        return Err(op.refuse(format!("pads of {pads:?}; height and width can be padded")));
+    };
+    let y = reader.draft.node(&op.name, Op::Pad { pads: [top, left, bottom, right], value }, &[x])?;
+    reader.put(op, 0, y)
+}
