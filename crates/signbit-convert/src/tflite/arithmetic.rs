@@ -130,6 +130,22 @@ pub(super) fn activation(reader: &mut Reader, op: &Operator, activation: Activat
     reader.put_activated(op, x, activation)
 }
 
+/// The greater or the smaller of a value and one constant number; `other` is the bound that is not there.
+pub(super) fn bound(reader: &mut Reader, op: &Operator, other: f32) -> Result<()> {
+    let x = reader.real(op, 0)?;
+    let bound = reader.vector(op, 1, 1)?.first().copied().unwrap_or(other);
+    let y = reader.draft.node(&op.name, Op::Clip { min: bound.min(other), max: bound.max(other) }, &[x])?;
+    reader.put(op, 0, y)
+}
+
+/// `|x|`, as a slope of -1 below 0.
+pub(super) fn magnitude(reader: &mut Reader, op: &Operator) -> Result<()> {
+    let x = reader.real(op, 0)?;
+    let channels = reader.draft.shape(x).c;
+    reader.spend(channels.checked_mul(4))?;
+    put_prelu(reader, op, x, vec![-1.0; channels])
+}
+
 /// One slope per channel, shared by all pixels.
 pub(super) fn prelu(reader: &mut Reader, op: &Operator) -> Result<()> {
     let x = reader.real(op, 0)?;

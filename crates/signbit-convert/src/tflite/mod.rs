@@ -13,6 +13,7 @@ mod constant;
 mod conv;
 mod flex;
 mod lce;
+mod packed;
 mod pool;
 mod reader;
 mod schema;

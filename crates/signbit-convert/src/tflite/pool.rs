@@ -4,6 +4,7 @@ use signbit_model::Op;
 
 use super::Result;
 use super::conv::{activation_of, axis, window_of};
+use super::packed;
 use super::reader::Reader;
 use super::schema::Operator;
 
@@ -45,13 +46,17 @@ pub(super) fn reduce(reader: &mut Reader, op: &Operator, global: Op) -> Result<(
     reader.put(op, 0, y)
 }
 
-/// `PAD` with 0, `PADV2` with a constant: of height and width.
+/// `PAD` with 0, `PADV2` with a constant: of height and width, of numbers or of packed bits.
 pub(super) fn pad(reader: &mut Reader, op: &Operator) -> Result<()> {
-    let x = reader.real(op, 0)?;
+    let mut x = reader.value(op, 0)?;
     let value = match op.input(2) {
+        _ if packed::is(reader, x) => packed::frame(reader, op, x)?,
         Some(_) => reader.vector(op, 2, 1)?.first().copied().unwrap_or(0.0),
         None => 0.0,
     };
+    if !packed::is(reader, x) {
+        x = reader.real(op, 0)?;
+    }
     let pads: Vec<usize> =
         reader.integers(op, 1)?.into_iter().map(|n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
     let [0, 0, top, bottom, left, right, 0, 0] = pads[..] else {

@@ -16,6 +16,8 @@ mod elementwise;
 mod graph;
 mod layers;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use prost::Message as _;
 use signbit_model::{DType, Model, Node, Op, Padding, Shape, ValueId, ValueType};
