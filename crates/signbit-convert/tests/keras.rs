@@ -87,8 +87,12 @@ fn small_networks_in_all_forms() {
         let imported = keras::read(&bytes, json.as_deref()).unwrap_or_else(|e| panic!("{file}: {e}"));
         let (input, n) = array(&data().join(format!("{name}.input.npy")));
         let (expected, _) = array(&data().join(format!("{name}.output.npy")));
-        let difference = agreement(file, &run(&imported.model, &input, n), &expected, n);
+        let found = run(&imported.model, &input, n);
+        let difference = agreement(file, &found, &expected, n);
         assert!(difference < 1e-5, "{file}: {difference:.1e}");
+        // No sign on the way has fallen to the other side.
+        let all = found.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-4 * b.abs().max(0.01));
+        assert!(all, "{file}: {found:?} {expected:?}");
     }
 }
 

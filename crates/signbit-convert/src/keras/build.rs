@@ -10,7 +10,7 @@ use super::hdf5::Array;
 use super::layers;
 use super::network::{Call, Layer, Network, Operand, Source, is_model};
 use super::weights::{Place, Variable, Weights};
-use crate::{ConvertError, Draft, Imported};
+use crate::{ConvertError, Draft, Imported, Warning};
 
 /// Most numbers of tensors that no weight stands behind, such as a scale that is the same for all channels.
 const MAX_FILLED: usize = 1 << 24;
@@ -84,6 +84,8 @@ pub(super) struct Builder {
     /// Calls and layers that may still come: models within models multiply.
     steps: usize,
     filled: usize,
+    /// A layer of another precision than f32 was met.
+    warned: bool,
 }
 
 /// Builds the network of a model's JSON.
@@ -106,6 +108,7 @@ pub(super) fn build(json: &serde_json::Value, mut weights: Weights) -> Result<Im
         called: BTreeMap::new(),
         steps: MAX_NODES,
         filled: MAX_FILLED,
+        warned: false,
     };
     let place = Place { names: Vec::new(), path: String::new() };
     let output = builder.network(&network, &place, input)?;
@@ -200,6 +203,7 @@ impl Builder {
             return self.network(&network, &step.place, input);
         }
         self.draft.found(layer.config.class);
+        self.warn_of_precision(step);
         let flow = layers::call(self, step)?;
         // The dimensions are followed here, the shapes by the draft: they must agree.
         let shape = self.draft.shape(flow.id);
@@ -208,6 +212,20 @@ impl Builder {
             return Err(step.unsupported(format!("its output {:?} is not of the shape {shape}", flow.dims)));
         }
         Ok(flow)
+    }
+
+    /// Layers that compute in another precision are taken in with a warning, once.
+    fn warn_of_precision(&mut self, step: &Step<'_>) {
+        let policy = step.config.get("dtype").and_then(|dtype| match dtype.as_str() {
+            Some(name) => Some(name),
+            None => dtype.get("config")?.get("name")?.as_str(),
+        });
+        if let Some(policy) = policy.filter(|&policy| policy != "float32" && !self.warned) {
+            let policy: String = policy.chars().take(40).collect();
+            let what = format!("computes in {policy} in the source, from here on all is computed in f32");
+            self.draft.warn(Warning::Other { node: step.node.clone(), what });
+            self.warned = true;
+        }
     }
 
     /// The node's name, with a number from a layer's second call on.
