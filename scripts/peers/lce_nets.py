@@ -365,7 +365,7 @@ def two_outputs_joined():
 
 def int8(build):
     # A range for every tensor turns the whole net to int8; the binary layers take and give int8 then.
-    return {"convert_options": {"experimental_default_int8_range": (-3.0, 3.0)}, "note": f"int8 of {build.__name__}"}
+    return {"convert_options": {"experimental_default_int8_range": (-8.0, 8.0)}, "note": f"int8 of {build.__name__}"}
 
 
 for build in (shortcut, packed_valid, binary_max_pool, mlp):
@@ -374,7 +374,7 @@ NETS["net_int8_io"] = (
     shortcut,
     {
         "convert_options": {
-            "experimental_default_int8_range": (-3.0, 3.0),
+            "experimental_default_int8_range": (-8.0, 8.0),
             "inference_input_type": tf.int8,
             "inference_output_type": tf.int8,
         },

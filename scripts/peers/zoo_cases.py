@@ -7,6 +7,8 @@ over smooth random pictures, slightly moved, so that values keep a sensible size
 refuses is printed with its reason.
 """
 
+import subprocess
+import sys
 import time
 
 import lce_tools  # first: it quiets TensorFlow
@@ -41,31 +43,58 @@ def pictures(random, count):
     return (total / np.std(total)).astype(np.float32)
 
 
+def soften(model, inputs):
+    """Smaller logits where a random last layer makes a softmax of ones and zeros, which would hide differences."""
+    last = [layer for layer in model.layers if isinstance(layer, tf.keras.layers.Dense)]
+    if not last or hasattr(last[-1], "kernel_quantizer"):
+        return
+    for _ in range(3):
+        with lce_tools.quiet():
+            spread = np.std(np.log(np.maximum(model.predict(inputs, verbose=0), 1e-30)))
+        if spread < 2.0:
+            break
+        last[-1].set_weights([weight / np.float32(spread) for weight in last[-1].get_weights()])
+
+
+def one(options, name):
+    began = time.time()
+    random = common.rng(options.seed, name)
+    lce_tools.seed(int(random.integers(2**31)))
+    with lce_tools.quiet():
+        model = NAMES[name](weights=None)
+    lce_tools.randomise(model, random, pictures(random, 4))
+    inputs = pictures(random, 2)
+    soften(model, inputs)
+    case = lce_tools.write(options.out, name, model, inputs, keep_intermediates=options.intermediates)
+    told = case.get("lce_cannot_run") or f"Keras - LCE: {case['keras_difference']:.1e}"
+    size = (options.out / name / "model.tflite").stat().st_size
+    print(f"{name:24} {size:>10} bytes  {time.time() - began:4.0f} s  {told}  {' '.join(sorted(set(case['operators'])))}")
+
+
 def main():
     parser = common.arguments(__doc__.splitlines()[0], names=True)
     parser.add_argument("--intermediates", action="store_true", help="also every tensor on the way (large)")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    refused = {}
-    for name in options.names or (NAMES if options.grid == "full" else ["QuickNetSmall"]):
-        began = time.time()
-        random = common.rng(options.seed, name)
-        tf.keras.backend.clear_session()
-        lce_tools.seed(int(random.integers(2**31)))
+    names = options.names or (list(NAMES) if options.grid == "full" else ["QuickNetSmall"])
+    if len(names) == 1:
         try:
-            with lce_tools.quiet():
-                model = NAMES[name](weights=None)
-            lce_tools.randomise(model, random, pictures(random, 4))
-            case = lce_tools.write(options.out, name, model, pictures(random, 2),
-                                   keep_intermediates=options.intermediates)
+            one(options, names[0])
+            common.index(options.out)
         except (lce_tools.Refused, ValueError, NotImplementedError) as error:
-            refused[name] = str(error)
-            print(f"{name:24} refused: {str(error).splitlines()[0][:300]}", flush=True)
-            continue
-        told = case.get("lce_cannot_run") or f"Keras - LCE: {case['keras_difference']:.1e}"
-        size = (options.out / name / "model.tflite").stat().st_size
-        kinds = sorted(set(case["operators"]))
-        print(f"{name:24} {size:>10} bytes  {time.time() - began:4.0f} s  {told}  {' '.join(kinds)}", flush=True)
+            sys.exit(f"refused: {str(error).splitlines()[0][:300]}")
+        return
+    # Each in a process of its own, since the converter can end its process.
+    refused = {}
+    for name in names:
+        more = ["--intermediates"] if options.intermediates else []
+        command = [sys.executable, __file__, str(options.out), name, "--seed", str(options.seed), *more]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        print(done.stdout, end="", flush=True)
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.startswith("refused: ")]
+            refused[name] = said[-1] if said else f"the process ended with status {done.returncode}"
+            print(f"{name:24} {refused[name]}", flush=True)
     common.write_json(options.out / "refused.json", refused)
     print(f"{len(common.index(options.out))} cases, {len(refused)} refused")
 

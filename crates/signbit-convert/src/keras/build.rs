@@ -79,6 +79,8 @@ pub(super) struct Builder {
     weights: Weights,
     /// The names of tensors by layer and variable: a layer that is called twice has its weights once.
     tensors: BTreeMap<String, String>,
+    /// How often each layer was called.
+    called: BTreeMap<String, usize>,
     /// Calls and layers that may still come: models within models multiply.
     steps: usize,
     filled: usize,
@@ -97,7 +99,14 @@ pub(super) fn build(json: &serde_json::Value, mut weights: Weights) -> Result<Im
     let shape = shape.ok_or_else(|| model.unsupported(format!("its input is {dims:?}")))?;
     let draft = Draft::new(shape);
     let input = Flow { id: draft.input(), dims: seen };
-    let mut builder = Builder { draft, weights, tensors: BTreeMap::new(), steps: MAX_NODES, filled: MAX_FILLED };
+    let mut builder = Builder {
+        draft,
+        weights,
+        tensors: BTreeMap::new(),
+        called: BTreeMap::new(),
+        steps: MAX_NODES,
+        filled: MAX_FILLED,
+    };
     let place = Place { names: Vec::new(), path: String::new() };
     let output = builder.network(&network, &place, input)?;
     builder.draft.finish(output.id)
@@ -171,7 +180,7 @@ impl Builder {
             let named = call.named.iter().map(|(name, operand)| Ok((*name, resolve(operand)?)));
             let named = named.collect::<Result<Vec<_>, ConvertError>>()?;
             let place = inside(place, layer);
-            let node = place.node();
+            let node = self.numbered(place.node());
             let step = Step { config: layer.config, place, node, inputs, named, options: call.options };
             let flow = self.call(layer, &step)?;
             if let Some(slot) = flows.get_mut(number) {
@@ -185,7 +194,7 @@ impl Builder {
     }
 
     fn call(&mut self, layer: &Layer<'_>, step: &Step<'_>) -> Result<Flow, ConvertError> {
-        if is_model(layer.config.class) {
+        if is_model(&layer.config) {
             let network = Network::read(layer.json)?;
             let input = step.one()?.clone();
             return self.network(&network, &step.place, input);
@@ -199,6 +208,12 @@ impl Builder {
             return Err(step.unsupported(format!("its output {:?} is not of the shape {shape}", flow.dims)));
         }
         Ok(flow)
+    }
+
+    /// The node's name, with a number from a layer's second call on.
+    fn numbered(&mut self, node: String) -> String {
+        let count = self.called.entry(node.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if *count == 1 { node } else { format!("{node}.call{count}") }
     }
 
     fn spend(&mut self, steps: usize) -> Result<(), ConvertError> {
