@@ -33,7 +33,8 @@ fn pool(reader: &mut Reader, op: &Operator, max: bool) -> Result<()> {
     reader.put_activated(op, y, activation_of(op, options.byte(5)?.into())?)
 }
 
-/// `MEAN` and the like, over height and width, or of `MEAN` over the channels. Whether they stay as 1 makes no difference per sample.
+/// `MEAN` and the like, over height and width, or `MEAN` over the channels. Whether they stay as 1 makes no difference
+/// per sample.
 pub(super) fn reduce(reader: &mut Reader, op: &Operator, global: Op) -> Result<()> {
     let x = reader.real(op, 0)?;
     let rank = reader.rank(op, 0)?;
