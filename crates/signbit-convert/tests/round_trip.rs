@@ -53,18 +53,18 @@ fn round_trips(
 /// Models of each test.
 const SEEDS: usize = 300;
 
-/// The readers do not know XNOR-Net's scale (a mean over channels), nor a vector in another order of axes.
+/// The reader refuses some windows over vectors, whose axes have no order any more.
 #[test]
 fn through_onnx() {
     for layout in [export::onnx::Layout::Nhwc, export::onnx::Layout::Nchw] {
         let found = round_trips(|model| export::onnx::to_bytes_with(model, layout), onnx::read);
-        assert!(found.different.is_empty() && found.same > SEEDS * 8 / 10, "{layout:?}: {found:#?}");
+        assert!(found.different.is_empty() && found.same > SEEDS * 19 / 20, "{layout:?}: {found:#?}");
     }
 }
 
-/// Nor a constant per pixel, which stands behind a binary convolution whose padding is not the engine's.
+/// The reader refuses a constant per pixel, which stands behind a binary convolution whose padding is not the engine's.
 #[test]
 fn through_tflite() {
     let found = round_trips(export::tflite::to_bytes, tflite::read);
-    assert!(found.different.is_empty() && found.same > SEEDS * 7 / 10, "{found:#?}");
+    assert!(found.different.is_empty() && found.same > SEEDS * 15 / 20, "{found:#?}");
 }

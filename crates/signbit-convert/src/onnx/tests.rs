@@ -93,7 +93,7 @@ fn what_has_no_counterpart_is_refused_by_name() {
     one(with_ints(node("Pad", &["x"], "y"), "pads", &[0, 1, 0, 0, 0, 0, 0, 0]), w(), "axis 1");
     one(with_ints(node("Transpose", &["x"], "y"), "perm", &[0, 1, 1, 2]), w(), "name one twice");
     one(node("Reshape", &["x", "w"], "y"), ints("w", &[1, 4, 12]), "divides an axis");
-    one(with_ints(node("ReduceMean", &["x"], "y"), "axes", &[1]), w(), "over axes [1]");
+    one(with_ints(node("ReduceMean", &["x"], "y"), "axes", &[2]), w(), "over axes [2]");
     one(node("Add", &["x", "w"], "y"), floats("w", &[1, 2, 1, 5]), "does not go with");
     one(node("MatMul", &["x", "w"], "y"), floats("w", &[6, 3]), "is not its channels");
     one(node("Concat", &["x", "w"], "y"), w(), "operand 1 is a constant");

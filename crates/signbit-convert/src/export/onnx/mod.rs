@@ -60,7 +60,7 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ConvertError> {
 /// As [`to_bytes`].
 pub fn to_bytes_with(model: &Model, layout: Layout) -> Result<Vec<u8>, ConvertError> {
     let (model, types) = &super::needed(model)?;
-    let mut lowering = Lowering { model, types: types, w: Writer::new(&model.graph.nodes), values: Vec::new() };
+    let mut lowering = Lowering { model, types, w: Writer::new(&model.graph.nodes), values: Vec::new() };
     lowering.graph(layout)?;
     let output = lowering.types.get(model.graph.output.index()).copied().unwrap_or(model.graph.input);
     let graph = lowering.w.finish(dims(model.graph.input.shape, layout)?, dims(output.shape, layout)?);
