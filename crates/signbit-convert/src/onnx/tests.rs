@@ -117,7 +117,7 @@ fn inputs_and_outputs_that_do_not_fit_are_refused() {
     // An open batch is one sample.
     assert!(import(&file(&[-1, 3], relu(), vec![])).is_ok());
     // The order of the output is not that of memory, and not the one of channels first.
-    let said = refusal(&MAP, vec![with_ints(node("Transpose", &["x"], "y"), "perm", &[0, 3, 1, 2])], vec![]);
+    let said = refusal(&MAP, vec![with_ints(node("Transpose", &["x"], "y"), "perm", &[0, 3, 2, 1])], vec![]);
     assert!(said.contains("lie in another order"), "{said}");
     // Twice the same name, a name that nothing makes, a graph without nodes and input.
     let twice = file(&MAP, vec![node("Relu", &["x"], "y"), node("Sign", &["x"], "y")], vec![]);
@@ -146,8 +146,8 @@ fn a_vector_that_becomes_a_picture_at_once_is_one() {
 
 #[test]
 fn the_logical_order_decides_about_columns() {
-    // [N, C, H, W] to [N, W, C, H], flattened: the columns of the dense layer are in that order.
-    let transpose = with_ints(node("Transpose", &["x"], "t"), "perm", &[0, 3, 1, 2]);
+    // [N, C, H, W] to [N, W, H, C], flattened: the columns of the dense layer are in that order.
+    let transpose = with_ints(node("Transpose", &["x"], "t"), "perm", &[0, 3, 2, 1]);
     let nodes = vec![transpose, node("Flatten", &["t"], "f"), node("MatMul", &["f", "w"], "y")];
     let weight = floats("w", &[48, 1]);
     let model = import(&file(&MAP, nodes, vec![weight.clone()])).unwrap().model;
@@ -155,7 +155,7 @@ fn the_logical_order_decides_about_columns() {
         let mut input = vec![0.0; 48];
         input[(h * 6 + w) * 2 + c] = 1.0;
         let found = interpreter::run(&model, 1, &input).unwrap();
-        assert_eq!(found.data, interpreter::ValueData::F32(vec![weight.float_data[(w * 2 + c) * 4 + h]]));
+        assert_eq!(found.data, interpreter::ValueData::F32(vec![weight.float_data[(w * 4 + h) * 2 + c]]));
     }
 }
 

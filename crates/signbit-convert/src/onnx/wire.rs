@@ -20,6 +20,7 @@ enum Kind {
     Type,
     TensorType,
     Shape,
+    /// A name, or a message without others.
     Leaf,
 }
 
@@ -51,6 +52,9 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), ConvertError> {
 /// Takes the messages inside of one away from `left`; `None` where it is torn or there are too many. As deep as
 /// [`Kind`] is.
 fn count(mut bytes: &[u8], kind: Kind, left: &mut usize) -> Option<()> {
+    if matches!(kind, Kind::Leaf) {
+        return Some(());
+    }
     while !bytes.is_empty() {
         let key = varint(&mut bytes)?;
         match key & 7 {
