@@ -134,7 +134,7 @@ fn every_operator_of_the_samples_is_the_engine_s() {
     for sample in samples().iter().filter(|s| is_taken(s)) {
         let bytes = std::fs::read(sample.join("model.tflite")).unwrap();
         let (input, tensors) = (sample.join("input.npy"), sample.join("intermediates"));
-        let (found, _) = parity::compare(&bytes, &input, &tensors, &mut interpret);
+        let (found, _) = parity::compare(&bytes, &input, &tensors, interpret);
         for c in &found {
             let what =
                 format!("{}, {} `{}`: {} of {} unequal", sample.display(), c.kind, c.name, c.unequal, c.elements);

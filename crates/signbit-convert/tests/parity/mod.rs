@@ -36,7 +36,7 @@ pub(crate) fn compare(
     file: &[u8],
     input: &Path,
     tensors: &Path,
-    run: &mut dyn FnMut(&Model, usize, &[f32]) -> Vec<f32>,
+    mut run: impl FnMut(&Model, usize, &[f32]) -> Vec<f32>,
 ) -> (Vec<Comparison>, usize) {
     let steps = tflite::operators(file).unwrap();
     let made: Vec<usize> = steps.iter().map(|step| step.output.tensor).collect();
