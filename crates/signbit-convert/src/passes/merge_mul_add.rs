@@ -59,7 +59,11 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
 
 /// Whether all that reads an old value takes integers as it takes real numbers.
 fn readers_convert(walk: &Rewrite, value: ValueId) -> bool {
-    let converts =
-        |op: &Op| matches!(op, Op::MulAdd { .. } | Op::Affine { .. } | Op::Relu | Op::Clip { .. } | Op::PRelu { .. } | Op::RPRelu { .. });
+    let converts = |op: &Op| {
+        matches!(
+            op,
+            Op::MulAdd { .. } | Op::Affine { .. } | Op::Relu | Op::Clip { .. } | Op::PRelu { .. } | Op::RPRelu { .. }
+        )
+    };
     walk.readers(value).is_some_and(|mut readers| readers.all(converts))
 }

@@ -191,6 +191,11 @@ impl Lowering<'_> {
                 let product = self.w.node(&format!("{name}.mul"), "Mul", &[&value, &mul], Vec::new());
                 self.w.node(name, "Add", &[&product, &add], Vec::new())
             }
+            Op::Affine { mul, add } => {
+                let (mul, add) = (self.w.scalar(*mul), self.w.scalar(*add));
+                let product = self.w.node(&format!("{name}.mul"), "Mul", &[&value, &mul], Vec::new());
+                self.w.node(name, "Add", &[&product, &add], Vec::new())
+            }
             Op::Add => self.w.node(name, "Add", &[&value, &self.value(second)], Vec::new()),
             Op::Mul => self.mul(name, x, second)?,
             Op::Relu => plain(&mut self.w, "Relu"),

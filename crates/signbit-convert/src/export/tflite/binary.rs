@@ -46,6 +46,10 @@ impl Lowering<'_> {
                 Op::MulAdd { mul, add } => {
                     Some(Finish::Real(Some((self.channels(&next, mul)?, self.channels(&next, add)?))))
                 }
+                Op::Affine { mul, add } => {
+                    let channels = self.shape(output).c;
+                    Some(Finish::Real(Some((vec![*mul; channels], vec![*add; channels]))))
+                }
                 Op::Sign | Op::Threshold { .. } => {
                     let (threshold, flip) = self.bounds(&next, self.shape(output).c)?;
                     Some(Finish::Bits(threshold, flip))
