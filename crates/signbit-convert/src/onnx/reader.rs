@@ -70,6 +70,10 @@ impl<'a> Reader<'a> {
         let mut names: HashSet<&str> = HashSet::new();
         for (i, proto) in graph.node.iter().enumerate() {
             if !self.live.nodes.get(i).copied().unwrap_or(false) {
+                // Also what leads nowhere must not be a second maker of a name.
+                for name in proto.output.iter().filter(|name| !name.is_empty()) {
+                    self.name(name)?;
+                }
                 continue;
             }
             let first = proto.output.first().map_or("", String::as_str);
@@ -115,10 +119,12 @@ impl<'a> Reader<'a> {
         dispatch::node(self, node)
     }
 
+    fn name(&mut self, name: &'a str) -> Result<(), ConvertError> {
+        if self.made.insert(name) { Ok(()) } else { Err(malformed(format!("`{name}` is made twice"))) }
+    }
+
     fn define(&mut self, name: &'a str, value: Value) -> Result<(), ConvertError> {
-        if !self.made.insert(name) {
-            return Err(malformed(format!("`{name}` is made twice")));
-        }
+        self.name(name)?;
         if !self.live.reads.contains_key(name) {
             return Ok(());
         }
