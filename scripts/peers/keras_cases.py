@@ -19,6 +19,7 @@ import zipfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import h5py
 import larq as lq
 import numpy as np
 import tensorflow as tf
@@ -144,6 +145,23 @@ def randomise(model, random):
         layer.momentum = momentum
 
 
+def repack(path):
+    """Rewrite an .h5 file with its tensors in compressed chunks of f64, as tools that repack HDF5 leave it."""
+    with h5py.File(path) as source, h5py.File(f"{path}.new", "w") as target:
+        target.attrs.update(source.attrs)
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset):
+                data = item[()].astype(np.float64)
+                chunks = tuple(max(1, d // 2) for d in data.shape)
+                target.create_dataset(name, data=data, chunks=chunks, compression="gzip", shuffle=True)
+            else:
+                target.require_group(name).attrs.update(item.attrs)
+
+        source.visititems(copy)
+    os.replace(f"{path}.new", path)
+
+
 def compress(path):
     """Repack a .keras file, in which HDF5's unused room is most of the bytes; Keras itself only stores."""
     with zipfile.ZipFile(path) as archive:
@@ -169,6 +187,8 @@ def main():
         path = str(arguments.out / name)
         if "h5" in forms:
             model.save(f"{path}.h5", include_optimizer=False)
+            if name == "sequential":
+                repack(f"{path}.h5")
         if "keras" in forms:
             model.save(f"{path}.keras")
             if name != "sequential":

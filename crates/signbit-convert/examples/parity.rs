@@ -24,12 +24,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let bytes = std::fs::read(model).expect("the model can be read");
-    let mut run = |model: &signbit_model::Model, n: usize, input: &[f32]| {
+    let run = |model: &signbit_model::Model, n: usize, input: &[f32]| {
         let options = Options { batch: n, ..Options::default() };
         let mut session = Session::new(model, options).expect("an operator can be planned");
         session.run(input, n).expect("and run").to_vec()
     };
-    let (found, skipped) = parity::compare(&bytes, Path::new(input), Path::new(folder), &mut run);
+    let (found, skipped) = parity::compare(&bytes, Path::new(input), Path::new(folder), run);
     for c in &found {
         let verdict = if c.is_good() { "" } else { "  DIFFERS" };
         let (kind, dtype) = (&c.kind, c.dtype.to_string());

@@ -82,7 +82,7 @@ fn state_dict(bytes: &[u8], architecture: Option<&Path>) -> Result<Imported, Con
     let wrong = |error: String| ConvertError::Architecture(format!("{}: {error}", path.display()));
     if is_recipe(&text) {
         let recipe = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
-        todo!("{recipe:?}");
+        return torch::read_with_recipe(bytes, &recipe, None);
     }
     let architecture = Architecture::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
     torch::read(bytes, Some(&architecture))

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use signbit_convert::{ConvertError, onnx};
+use signbit_convert::{ConvertError, onnx, passes};
 use signbit_model::interpreter;
 
 /// Largest difference, relative to the root mean square of the output.
@@ -45,12 +45,15 @@ fn every_case_computes_what_its_peer_does() {
         };
         let (input, n) = npy(&case.join("input.npy"));
         let (expected, _) = npy(&case.join("output.npy"));
-        let found = interpreter::run(&imported.model, n, &input).unwrap();
-        let interpreter::ValueData::F32(found) = &found.data else { panic!("{name} has no real output") };
         let size = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
-        let far = expected.iter().zip(found).map(|(e, f)| (e - f).abs()).fold(0.0, f32::max) / size;
-        if found.len() != expected.len() || far.is_nan() || far > TOLERANCE {
-            wrong.push(format!("{name}: {far:e} apart, {} numbers of {}", found.len(), expected.len()));
+        let simple = passes::simplify(imported.clone()).unwrap();
+        for (form, model) in [("read", imported.model), ("simplified", simple.model)] {
+            let found = interpreter::run(&model, n, &input).unwrap();
+            let interpreter::ValueData::F32(found) = &found.data else { panic!("{name} has no real output") };
+            let far = expected.iter().zip(found).map(|(e, f)| (e - f).abs()).fold(0.0, f32::max) / size;
+            if found.len() != expected.len() || far.is_nan() || far > TOLERANCE {
+                wrong.push(format!("{name} as {form}: {far:e} apart, {} numbers of {}", found.len(), expected.len()));
+            }
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));

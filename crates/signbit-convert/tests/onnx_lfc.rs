@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use signbit_convert::{Warning, onnx};
+use signbit_convert::{Warning, onnx, passes};
+use signbit_model::Op;
 
 /// Right ones of 10,000, by ONNX Runtime; of equal outputs, the first one counts.
 const RIGHT: usize = 9835;
@@ -22,6 +23,12 @@ fn lfc_w1a1_gets_9835_of_10000() {
     let imported = onnx::read(&file).unwrap();
     let zeros = imported.warnings.iter().filter(|w| matches!(w, Warning::SignOfZero { .. })).count();
     assert_eq!((zeros, imported.operators["MatMul"], imported.operators["BatchNormalization"]), (4, 4, 3));
+
+    // All four dense layers of it are binary, and the batch norms thresholds.
+    let imported = passes::simplify(imported).unwrap();
+    let count = |of: fn(&Op) -> bool| imported.model.graph.nodes.iter().filter(|node| of(&node.op)).count();
+    assert_eq!(count(|op| matches!(op, Op::BinaryDense { .. })), 4);
+    assert_eq!(count(|op| matches!(op, Op::Threshold { .. })), 3);
 
     let model = signbit::Model::new(imported.model).unwrap();
     let mut session = model.session(signbit::Options { batch: 500, ..Default::default() }).unwrap();

@@ -4,7 +4,7 @@ mod common;
 
 use common::{described, draft, outputs};
 use signbit_convert::{Activation, Draft, Warning, passes};
-use signbit_model::{Geometry, Model, Op, Padding, Shape, ValueId};
+use signbit_model::{Geometry, Model, Op, Padding, Shape, Tensor, ValueId};
 
 /// The model of a draft as it stands.
 fn model(draft: Draft, output: ValueId) -> Model {
@@ -249,6 +249,21 @@ fn multipliers_merge() {
     let before = model(d, y);
     let after = passes::merge_mul_add(before.clone()).unwrap();
     check(&before, &after, &["scale: mul_add(input)"]);
+}
+
+#[test]
+fn a_dot_product_turned_round_keeps_its_order_of_steps() {
+    let mut d = draft(2, 2, 2);
+    let bits = d.node("a", Op::Sign, &[d.input()]).unwrap();
+    let weight = d.tensor("w", Tensor::bits_from_signs([2, 1, 1, 2], &[1, -1, -1, -1]).unwrap());
+    let geometry = Geometry::valid([1, 1], [1, 1], [1, 1]);
+    let dot = Op::BinaryConv2d { weight, geometry, groups: 1, padding: Padding::Zero };
+    let dot = d.node("conv", dot, &[bits]).unwrap();
+    let y = d.mul_add("count", dot, vec![-1.0; 2], vec![2.0; 2]).unwrap();
+    let y = d.mul_add("scale", y, vec![0.3, -0.7], vec![0.1, 1.4]).unwrap();
+    let before = model(d, y);
+    let after = passes::merge_mul_add(before.clone()).unwrap();
+    assert_eq!(described(&after), described(&before));
 }
 
 #[test]

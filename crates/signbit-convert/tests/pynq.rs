@@ -126,6 +126,7 @@ fn an_lfc_folder_is_its_popcounts() {
         let imported = read_folder(folder.path()).unwrap();
         assert_eq!(imported.model.classes, ["zero", "one", "two", "three", "four"]);
         assert_eq!(imported.operators["dense"], 4);
+        let simple = simplify(imported.clone()).unwrap().model;
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..40 {
             let picture = pixels(&mut random, 784);
@@ -135,6 +136,7 @@ fn an_lfc_folder_is_its_popcounts() {
             x = layers.iter().fold(x, |x, layer| layer.bits(&x));
             let expected: Vec<f32> = (0..5).map(|i| if x[i] { (i + 1) as f32 } else { 0.0 }).collect();
             assert_eq!(output(&imported.model, &picture), expected);
+            assert_eq!(output(&simple, &picture), expected);
             seen.insert(x[..5].to_vec());
         }
         assert!(seen.len() > 3, "pictures differ in their answers");
@@ -164,6 +166,7 @@ fn a_cnv_folder_is_its_popcounts() {
     // The hardware does not read these.
     fs::write(folder.path().join("8-0-thres.bin"), [0; 3]).unwrap();
     let imported = read_folder(folder.path()).unwrap();
+    let simple = simplify(imported.clone()).unwrap().model;
     for _ in 0..10 {
         let picture = pixels(&mut random, 32 * 32 * 3);
         let fixed: Vec<i64> = picture.iter().map(|&p| i64::from(p) - 128).collect();
@@ -189,12 +192,14 @@ fn a_cnv_folder_is_its_popcounts() {
         x = layers[6..8].iter().fold(x, |x, layer| layer.bits(&x));
         let expected: Vec<f32> = layers[8].popcounts(&x).take(9).map(|count| count as f32).collect();
         assert_eq!(output(&imported.model, &picture), expected);
+        assert_eq!(output(&simple, &picture), expected);
     }
 }
 
 #[test]
 fn files_that_do_not_fit_are_named() {
-    let change: [(&str, &dyn Fn(&Path)); 9] = [
+    type Change = (&'static str, &'static dyn Fn(&Path));
+    let change: [Change; 9] = [
         ("1-2-weights.bin is missing", &|f| fs::remove_file(f.join("1-2-weights.bin")).unwrap()),
         ("2-1-thres.bin is missing", &|f| fs::remove_file(f.join("2-1-thres.bin")).unwrap()),
         ("2-0-weights.bin is missing", &|f| {
@@ -261,7 +266,7 @@ fn the_published_lfc_network() {
         eprintln!("skipped: {} or MNIST's test set in {} is missing", folder.display(), data.display());
         return;
     };
-    let model = read_folder(&folder).unwrap().model;
+    let model = simplify(read_folder(&folder).unwrap()).unwrap().model;
     assert_eq!(model.classes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
     let preprocessing = model.preprocessing.clone().unwrap();
     let model = Model::new(model).unwrap();

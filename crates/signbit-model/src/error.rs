@@ -235,6 +235,14 @@ pub enum NodeError {
         /// The operand's channels.
         channels: usize,
     },
+    /// The factor or the summand is not finite.
+    #[error("the factor {mul} and the summand {add} must be finite")]
+    AffineNumbers {
+        /// Factor.
+        mul: f32,
+        /// Summand.
+        add: f32,
+    },
     /// The output would have too many elements.
     #[error("the output has more than {MAX_ELEMENTS} elements per sample")]
     OutputTooLarge,

@@ -281,13 +281,18 @@ fn offsets_of(parts: &Parts, name: &str) -> Vec<usize> {
 #[test]
 fn graph_json() {
     let mut failed = Vec::new();
-    let rows: [(&str, Edit); 9] = [
+    let rows: [(&str, Edit); 12] = [
         ("not an object", |m| *m = json!(7)),
         ("no graph", |m| *m = json!({})),
         ("an unknown field", |m| m["more"] = json!(1)),
         ("an unknown field of a node", |m| m["graph"]["nodes"][0]["more"] = json!(1)),
         ("an unknown field of an operator", |m| m["graph"]["nodes"][1]["op"]["more"] = json!(1)),
         ("an unknown operator", |m| m["graph"]["nodes"][0]["op"]["op"] = json!("lstm")),
+        ("a pad without a value", |m| m["graph"]["nodes"][0]["op"] = json!({"op": "pad", "pads": [0, 0, 0, 0]})),
+        ("a pad on three sides", |m| {
+            m["graph"]["nodes"][0]["op"] = json!({"op": "pad", "pads": [0, 0, 0], "value": 1})
+        }),
+        ("a slice from below 0", |m| m["graph"]["nodes"][0]["op"] = json!({"op": "slice", "start": -1, "end": 1})),
         ("a negative value", |m| m["graph"]["nodes"][0]["inputs"] = json!([-1])),
         ("a value beyond 32 bits", |m| m["graph"]["output"] = json!(1_u64 << 32)),
         ("a string for a number", |m| m["graph"]["input"]["shape"]["c"] = json!("3")),

@@ -77,6 +77,7 @@ impl Builder {
                 let [shift_in, slope, shift_out] = [(); 3].map(|()| self.per_channel(numbers, shape.c));
                 Op::RPRelu { shift_in, slope, shift_out }
             }
+            3 => Op::Affine { mul: -0.5, add: 1.25 },
             _ => Op::Clip { min: -0.75, max: 1.0 },
         };
         self.node(op, &[x], shape, DType::F32);
@@ -92,7 +93,7 @@ impl Builder {
             3 => self.node(Op::Sign, &[x], shape, DType::Bits),
             4..6 => self.mul_add(x, shape, numbers),
             6 => self.pairwise(x, ValueType { shape, dtype: DType::I32 }, Op::Mul, numbers),
-            7 | 8 => self.activation(kind / 10 % 4, x, shape, numbers),
+            7 | 8 => self.activation(kind / 10 % 5, x, shape, numbers),
             _ => self.on_any(kind / 10, x, ValueType { shape, dtype: DType::I32 }, numbers),
         }
     }
@@ -106,7 +107,7 @@ impl Builder {
                 self.node(Op::RSign { shift }, &[x], shape, DType::Bits);
             }
             5 => self.mul_add(x, shape, numbers),
-            6..10 => self.activation(kind % 27 - 6, x, shape, numbers),
+            6..10 => self.activation((kind % 27 - 6) + u8::from(numbers.below(4) == 0), x, shape, numbers),
             10..13 => self.pairwise(x, ty, Op::Add, numbers),
             13 => self.pairwise(x, ty, Op::Mul, numbers),
             14 => self.real(x, shape, numbers),

@@ -47,8 +47,13 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let (share, of) = (percent(accuracy), counted(pictures as u64, "picture"));
     let way = format!("{}, {}", isa.name(), counted(threads as u64, "thread"));
     out.text(format_args!("accuracy {share} ({} of {of}), {} pictures/s ({way})", grouped(right), short(rate)))?;
+    if evaluation.without_class > 0 {
+        let without = counted(evaluation.without_class, "picture");
+        out.text(format_args!("without a class, as no output is a number: {without}"))?;
+    }
     out.json(&json!({
-        "accuracy": accuracy, "right": right, "pictures": pictures, "pictures_per_second": rate,
+        "accuracy": accuracy, "right": right, "pictures": pictures, "without_class": evaluation.without_class,
+        "pictures_per_second": rate,
         "isa": isa.name(), "threads": threads, "classes": evaluation.names,
         "confusion": evaluation.rows().collect::<Vec<_>>(),
     }))
@@ -59,6 +64,8 @@ pub(crate) struct Evaluation {
     /// `[classes of the data, outputs]`. Row: the class; column: what the model says.
     confusion: Vec<u64>,
     outputs: usize,
+    /// Pictures for which no output is a number: wrong, and not in the table.
+    without_class: u64,
     names: Vec<String>,
     /// Time of the runs, without the preparation of the pictures.
     seconds: f64,
@@ -81,12 +88,15 @@ fn evaluate(model: &Model, session: &mut Session, data: &DataSet) -> Result<Eval
     let numbered = || (0..n).map(|class| class.to_string()).collect();
     let names = if model.data().classes.is_empty() { numbered() } else { model.data().classes.clone() };
     let confusion = confusion(data.classes.len(), n)?;
-    let mut evaluation = Evaluation { confusion, outputs: n, names, seconds: 0.0 };
+    let mut evaluation = Evaluation { confusion, outputs: n, without_class: 0, names, seconds: 0.0 };
     let progress = Progress::new(data.test.len(), "pictures");
     evaluation.seconds = each_batch(model, session, &data.test, |indices, scores| {
         let output = Tensor::new(indices.len(), outputs, scores.to_vec());
         for (&i, class) in indices.iter().zip(classes_of(&output)) {
-            evaluation.confusion[data.test.labels[i] as usize * n + class as usize] += 1;
+            match class as usize {
+                class if class < n => evaluation.confusion[data.test.labels[i] as usize * n + class] += 1,
+                _ => evaluation.without_class += 1,
+            }
         }
         progress.done(indices[0] + indices.len());
     })?;
@@ -146,7 +156,8 @@ mod tests {
 
     #[test]
     fn rows_are_classes() {
-        let evaluation = Evaluation { confusion: vec![5, 1, 2, 0, 7, 3], outputs: 3, names: vec![], seconds: 0.0 };
+        let confusion = vec![5, 1, 2, 0, 7, 3];
+        let evaluation = Evaluation { confusion, outputs: 3, without_class: 4, names: vec![], seconds: 0.0 };
         assert_eq!(evaluation.right(), 5 + 7);
         assert_eq!(evaluation.rows().collect::<Vec<_>>(), [[5, 1, 2], [0, 7, 3]]);
     }

@@ -39,7 +39,11 @@ pub(super) fn confusion(facts: &Facts<'_>) -> Markup {
         }
     };
     let (right, all) = (grouped(answers.right() as u64), counted(answers.pictures as u64, "test picture"));
-    let about = format!("The packed network is right on {right} of {all} of {}.", facts.data.name);
+    let mut about = format!("The packed network is right on {right} of {all} of {}.", facts.data.name);
+    let without = answers.without_class.iter().sum();
+    if without > 0 {
+        about += &format!(" It gives no number, and so no class, for {}.", counted(without, "picture"));
+    }
     page::section("confusion", "Right and wrong", &about, body)
 }
 
@@ -57,7 +61,7 @@ fn matrix(facts: &Facts<'_>) -> Markup {
                         @for name in names { th scope="col" title=(name) { span { (name) } } }
                     } }
                     tbody { @for (truth, row) in facts.answers.confusion.iter().enumerate() {
-                        @let sum = row.iter().sum::<u64>().max(1) as f64;
+                        @let sum = facts.answers.of_class(truth).1.max(1) as f64;
                         tr {
                             th scope="row" title=(names[truth]) { (names[truth]) }
                             @for (said, &n) in row.iter().enumerate() {
@@ -99,7 +103,8 @@ pub(super) fn wrong(facts: &Facts<'_>) -> Result<Markup, Failure> {
     let (names, wrong, test) = (&facts.header.classes, &facts.answers.wrong, &facts.data.test);
     let shown = wrong.iter().take(WRONG).map(|answer| {
         let png = pictures::bytes(test.shape, test.picture(answer.index))?;
-        let (truth, said) = (&names[answer.truth], &names[answer.said]);
+        let truth = &names[answer.truth];
+        let said = answer.said.map_or("no class", |said| &names[said]);
         let sure = percent(answer.probability.into());
         let alt = format!("test picture {}: {truth}, taken for {said}", answer.index);
         Ok(html! {

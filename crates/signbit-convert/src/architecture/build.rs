@@ -121,7 +121,8 @@ impl Builder<'_> {
             }
             Kind::Concat => {
                 let ids: Vec<_> = inputs.iter().map(|value| value.id).collect();
-                let order = Order::concat(inputs.iter().map(|value| value.order.clone()));
+                let order = Order::concat(inputs.iter().map(|value| &value.order));
+                let order = order.ok_or_else(|| wrong("it joins too many flattened pictures"))?;
                 return Ok(Value { id: self.draft.node(id, Op::Concat, &ids)?, order });
             }
             Kind::Add | Kind::Mul => return self.elementwise(id, &layer.kind, first, rest),

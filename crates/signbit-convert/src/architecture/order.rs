@@ -4,6 +4,9 @@
 
 use signbit_model::Shape;
 
+/// Most parts of one order.
+const MAX_PARTS: usize = 1024;
+
 /// From what a vector was flattened: pictures, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Order(Vec<Shape>);
@@ -19,14 +22,22 @@ impl Order {
         Self(vec![Shape::vector(channels)])
     }
 
-    /// The order of one vector behind the other.
-    pub(super) fn concat(orders: impl Iterator<Item = Self>) -> Self {
-        Self(orders.flat_map(|order| order.0).collect())
+    /// The order of one vector behind the other; `None` where it has too many parts.
+    pub(super) fn concat<'o>(orders: impl Iterator<Item = &'o Self>) -> Option<Self> {
+        let mut parts: Vec<Shape> = Vec::new();
+        for &shape in orders.flat_map(|order| &order.0) {
+            let joined = parts.pop_if(|last| plain(*last) && plain(shape)).map_or(0, Shape::elements);
+            if parts.len() == MAX_PARTS {
+                return None;
+            }
+            parts.push(if joined == 0 { shape } else { Shape::vector(joined.saturating_add(shape.elements())) });
+        }
+        Some(Self(parts))
     }
 
     /// Whether it is the order of the source.
     pub(super) fn is_plain(&self) -> bool {
-        self.0.iter().all(|s| s.is_vector() || s.c == 1)
+        self.0.iter().all(|&shape| plain(shape))
     }
 
     /// How many elements there are.
@@ -55,6 +66,11 @@ impl Order {
     }
 }
 
+/// Whether a picture has the same order either way.
+fn plain(picture: Shape) -> bool {
+    picture.is_vector() || picture.c == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,12 +78,20 @@ mod tests {
     #[test]
     fn channels_come_last() {
         // Two channels of 1x3, then two plain numbers.
-        let order = Order::concat([Order::flattened(Shape::new(1, 3, 2)), Order::plain(2)].into_iter());
+        let order = Order::concat([Order::flattened(Shape::new(1, 3, 2)), Order::plain(2)].iter()).unwrap();
         assert_eq!((order.len(), order.is_plain()), (8, false));
         let rows = [[0, 1, 2, 10, 11, 12, 7, 8], [5, 4, 3, 2, 1, 0, 9, 9]].concat();
         let found = order.apply(rows.into_iter().map(|n| n as f32).collect());
         let expected = [0, 10, 1, 11, 2, 12, 7, 8, 5, 2, 4, 1, 3, 0, 9, 9].map(|n| n as f32);
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn parts_are_joined_or_bounded() {
+        let (vector, picture) = (Order::plain(3), Order::flattened(Shape::new(2, 2, 2)));
+        assert_eq!(Order::concat([&vector; 5000].into_iter()), Some(Order::plain(15_000)));
+        assert_eq!(Order::concat([&picture; MAX_PARTS].into_iter()).unwrap().len(), 8 * MAX_PARTS);
+        assert_eq!(Order::concat([&picture; MAX_PARTS + 1].into_iter()), None);
     }
 
     #[test]

@@ -36,3 +36,37 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, ConvertError> {
 fn corrupt(what: String) -> ConvertError {
     ConvertError::Malformed { format: "Keras", what }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, contents) in files {
+            archive.start_file(*name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(contents).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn both_files_are_unpacked() {
+        let contents = read(&archive(&[("config.json", b"{}"), ("model.weights.h5", b"weights")])).unwrap();
+        assert_eq!((contents.config.as_str(), contents.weights.as_slice()), ("{}", &b"weights"[..]));
+        let error = |files: &[(&str, &[u8])]| read(&archive(files)).err().unwrap().to_string();
+        assert!(error(&[("config.json", b"{}")]).contains("model.weights.h5"));
+        assert!(error(&[("config.json", b"\xff"), ("model.weights.h5", b"")]).contains("UTF-8"));
+    }
+
+    #[test]
+    fn an_archive_that_unpacks_to_far_more_is_refused() {
+        let bomb = archive(&[("config.json", b"{}"), ("model.weights.h5", &vec![0; 4 << 20])]);
+        assert!(bomb.len() < 64 << 10, "the archive has {} bytes", bomb.len());
+        assert!(read(&bomb).err().unwrap().to_string().contains("32 times"));
+    }
+}

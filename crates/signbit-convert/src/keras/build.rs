@@ -10,7 +10,7 @@ use super::hdf5::Array;
 use super::layers;
 use super::network::{Call, Layer, Network, Operand, Source, is_model};
 use super::weights::{Place, Variable, Weights};
-use crate::{ConvertError, Draft, Imported};
+use crate::{ConvertError, Draft, Imported, Warning};
 
 /// Most numbers of tensors that no weight stands behind, such as a scale that is the same for all channels.
 const MAX_FILLED: usize = 1 << 24;
@@ -79,9 +79,13 @@ pub(super) struct Builder {
     weights: Weights,
     /// The names of tensors by layer and variable: a layer that is called twice has its weights once.
     tensors: BTreeMap<String, String>,
+    /// How often each layer was called.
+    called: BTreeMap<String, usize>,
     /// Calls and layers that may still come: models within models multiply.
     steps: usize,
     filled: usize,
+    /// A layer of another precision than f32 was met.
+    warned: bool,
 }
 
 /// Builds the network of a model's JSON.
@@ -97,7 +101,15 @@ pub(super) fn build(json: &serde_json::Value, mut weights: Weights) -> Result<Im
     let shape = shape.ok_or_else(|| model.unsupported(format!("its input is {dims:?}")))?;
     let draft = Draft::new(shape);
     let input = Flow { id: draft.input(), dims: seen };
-    let mut builder = Builder { draft, weights, tensors: BTreeMap::new(), steps: MAX_NODES, filled: MAX_FILLED };
+    let mut builder = Builder {
+        draft,
+        weights,
+        tensors: BTreeMap::new(),
+        called: BTreeMap::new(),
+        steps: MAX_NODES,
+        filled: MAX_FILLED,
+        warned: false,
+    };
     let place = Place { names: Vec::new(), path: String::new() };
     let output = builder.network(&network, &place, input)?;
     builder.draft.finish(output.id)
@@ -171,7 +183,7 @@ impl Builder {
             let named = call.named.iter().map(|(name, operand)| Ok((*name, resolve(operand)?)));
             let named = named.collect::<Result<Vec<_>, ConvertError>>()?;
             let place = inside(place, layer);
-            let node = place.node();
+            let node = self.numbered(place.node());
             let step = Step { config: layer.config, place, node, inputs, named, options: call.options };
             let flow = self.call(layer, &step)?;
             if let Some(slot) = flows.get_mut(number) {
@@ -185,12 +197,13 @@ impl Builder {
     }
 
     fn call(&mut self, layer: &Layer<'_>, step: &Step<'_>) -> Result<Flow, ConvertError> {
-        if is_model(layer.config.class) {
+        if is_model(&layer.config) {
             let network = Network::read(layer.json)?;
             let input = step.one()?.clone();
             return self.network(&network, &step.place, input);
         }
         self.draft.found(layer.config.class);
+        self.warn_of_precision(step);
         let flow = layers::call(self, step)?;
         // The dimensions are followed here, the shapes by the draft: they must agree.
         let shape = self.draft.shape(flow.id);
@@ -199,6 +212,26 @@ impl Builder {
             return Err(step.unsupported(format!("its output {:?} is not of the shape {shape}", flow.dims)));
         }
         Ok(flow)
+    }
+
+    /// Layers that compute in another precision are taken in with a warning, once.
+    fn warn_of_precision(&mut self, step: &Step<'_>) {
+        let policy = step.config.get("dtype").and_then(|dtype| match dtype.as_str() {
+            Some(name) => Some(name),
+            None => dtype.get("config")?.get("name")?.as_str(),
+        });
+        if let Some(policy) = policy.filter(|&policy| policy != "float32" && !self.warned) {
+            let policy: String = policy.chars().take(40).collect();
+            let what = format!("computes in {policy} in the source, from here on all is computed in f32");
+            self.draft.warn(Warning::Other { node: step.node.clone(), what });
+            self.warned = true;
+        }
+    }
+
+    /// The node's name, with a number from a layer's second call on.
+    fn numbered(&mut self, node: String) -> String {
+        let count = self.called.entry(node.clone()).and_modify(|count| *count += 1).or_insert(1);
+        if *count == 1 { node } else { format!("{node}.call{count}") }
     }
 
     fn spend(&mut self, steps: usize) -> Result<(), ConvertError> {

@@ -65,9 +65,13 @@ pub(super) enum Source {
     Call(usize),
 }
 
-/// True where a layer is itself a model.
-pub(super) fn is_model(class: &str) -> bool {
-    matches!(class, "Functional" | "Model" | "Sequential")
+/// True where a layer is itself a model; a class derived from Model keeps the configuration of a Functional one.
+pub(super) fn is_model(config: &Config<'_>) -> bool {
+    config.class == "Sequential" || is_functional(config)
+}
+
+fn is_functional(config: &Config<'_>) -> bool {
+    ["layers", "input_layers", "output_layers"].into_iter().all(|key| config.get(key).is_some())
 }
 
 impl<'a> Network<'a> {
@@ -77,6 +81,7 @@ impl<'a> Network<'a> {
         match config.class {
             "Sequential" => sequential(json, &config),
             "Functional" | "Model" => functional(&config),
+            _ if is_functional(&config) => functional(&config),
             _ => Err(config.unsupported("only Sequential and Functional models can be taken in")),
         }
     }
@@ -105,8 +110,8 @@ fn functional<'a>(config: &Config<'a>) -> Result<Network<'a>, ConvertError> {
     for layer in &layers {
         let nodes = layer.json.get("inbound_nodes").and_then(Value::as_array).map_or(0, Vec::len);
         // A model that begins with an input has a first node of its own.
-        let inner = if is_model(layer.config.class) { usize::from(begins_with_input(&layer.config)) } else { 0 };
-        let entry = Entry { first: names.calls, calls: nodes, inner };
+        let inner = if is_model(&layer.config) { usize::from(begins_with_input(&layer.config)) } else { 0 };
+        let entry = Entry { class: layer.config.class, first: names.calls, calls: nodes, inner };
         names.calls += nodes;
         // Keras goes by the name beside the configuration.
         let name = layer.json.get("name").and_then(Value::as_str).unwrap_or(layer.config.name);
@@ -171,13 +176,15 @@ fn one<'a>(config: &Config<'a>, key: &str, what: &str) -> Result<&'a [Value], Co
 /// The layers by name, to resolve references.
 #[derive(Default)]
 struct Names<'a> {
-    layers: BTreeMap<&'a str, Entry>,
+    layers: BTreeMap<&'a str, Entry<'a>>,
     calls: usize,
     input: &'a str,
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
+struct Entry<'a> {
+    /// The layer's class.
+    class: &'a str,
     /// The number of the layer's first call.
     first: usize,
     /// How many calls it has.
@@ -195,7 +202,8 @@ impl Names<'_> {
             return Err(wrong());
         };
         if tensor.as_u64() != Some(0) {
-            return Err(ConvertError::unsupported(name, "layer", "it gives more than one value"));
+            let class = self.layers.get(name.as_str()).map_or("layer", |entry| entry.class);
+            return Err(ConvertError::unsupported(name, class, "it gives more than one value"));
         }
         if name == self.input {
             return Ok(Source::Input);

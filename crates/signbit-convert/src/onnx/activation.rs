@@ -26,6 +26,8 @@ pub(super) fn node(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, Co
     let result = match node.operator() {
         "Relu" => reader.same(node, Op::Relu, &x)?,
         "Sigmoid" => reader.same(node, Op::Sigmoid, &x)?,
+        // A slope of -1 below 0 is the magnitude.
+        "Abs" => prelu(reader, node, &x, &Constant::scalar(-1.0))?,
         "LeakyRelu" => prelu(reader, node, &x, &Constant::scalar(node.float("alpha").unwrap_or(0.01)))?,
         "PRelu" => {
             let slope = reader.constant(node, 1)?;

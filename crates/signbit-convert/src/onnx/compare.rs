@@ -1,5 +1,7 @@
 //! Comparisons with constants, and the signs that `Where` and `Cast` make of them.
 
+use std::rc::Rc;
+
 use super::constant::Constant;
 use super::node::Node;
 use super::proto::data_type;
@@ -51,6 +53,15 @@ pub(super) fn choose(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, 
     let middle = joined(|a, b| (a + b) / 2.0).ok_or_else(different)?;
     let sign = reader.tested(node, &test)?;
     reader.scaled(node, &sign, Some(&scale), Some(&middle)).map(Value::Real)
+}
+
+/// `CastLike` a value of the network, which is one of floats.
+pub(super) fn cast_like(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, ConvertError> {
+    match (reader.operand(node, 0)?, reader.operand(node, 1)?) {
+        (Value::Constant(constant), Value::Real(_)) => Ok(Value::Constant(Rc::new(constant.map(|v| v)))),
+        (Value::Real(x), Value::Real(_)) => Ok(Value::Real(x)),
+        _ => Err(node.unsupported("of or like what is no float")),
+    }
 }
 
 /// `Cast` between float types, which does nothing here, and of a comparison to 1 and 0.

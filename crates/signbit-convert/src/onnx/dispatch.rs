@@ -23,7 +23,7 @@ pub(super) fn node(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Vec<Value
         "BatchNormalization" => affine::batch_normalization(reader, node)?,
         "Add" | "Sub" | "Mul" | "Div" => affine::arithmetic(reader, node)?,
         "Neg" => affine::negate(reader, node)?,
-        "Relu" | "LeakyRelu" | "PRelu" | "Clip" | "Max" | "Min" | "Sigmoid" | "HardSigmoid" | "Softmax" => {
+        "Abs" | "Relu" | "LeakyRelu" | "PRelu" | "Clip" | "Max" | "Min" | "Sigmoid" | "HardSigmoid" | "Softmax" => {
             activation::node(reader, node)?
         }
         "Sign" => activation::sign(reader, node)?,
@@ -31,6 +31,7 @@ pub(super) fn node(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Vec<Value
         "Not" => compare::not(reader, node)?,
         "Where" => compare::choose(reader, node)?,
         "Cast" => compare::cast(reader, node)?,
+        "CastLike" => compare::cast_like(reader, node)?,
         "BipolarQuant" => quant::bipolar(reader, node)?,
         "Quant" | "IntQuant" => quant::quant(reader, node)?,
         "MultiThreshold" => quant::multi_threshold(reader, node)?,

@@ -7,9 +7,10 @@ use signbit_model::limits::MAX_NODES;
 use signbit_model::{Op, Shape, ValueId};
 
 use super::constant::{Budget, Constant, Shared};
+use super::input::Input;
 use super::live::Live;
 use super::node::Node;
-use super::proto::{Dimension, GraphProto, ModelProto, ValueInfoProto, data_type};
+use super::proto::{GraphProto, ModelProto};
 use super::value::{Axis, Real, Spread, Test, Value};
 use super::{dispatch, fold, malformed, output};
 use crate::{ConvertError, Draft, Imported};
@@ -38,7 +39,7 @@ pub(super) fn read(model: &ModelProto, bytes: usize) -> Result<Imported, Convert
         return Err(ConvertError::unsupported("output", "graph", format!("it has {} outputs", graph.output.len())));
     };
     let live = Live::of(graph, &result.name);
-    let (input, dims, axes) = input(graph, &live)?;
+    let Input { input, dims, axes } = Input::of(graph, &live)?;
     let mut draft = Draft::new(Shape::new(dims[1], dims[2], dims[3]));
     if draft.shape(draft.input()).checked_elements().is_none() {
         return Err(ConvertError::unsupported(&input.name, "input", "it is too large"));
@@ -69,6 +70,10 @@ impl<'a> Reader<'a> {
         let mut names: HashSet<&str> = HashSet::new();
         for (i, proto) in graph.node.iter().enumerate() {
             if !self.live.nodes.get(i).copied().unwrap_or(false) {
+                // Also what leads nowhere must not be a second maker of a name.
+                for name in proto.output.iter().filter(|name| !name.is_empty()) {
+                    self.name(name)?;
+                }
                 continue;
             }
             let first = proto.output.first().map_or("", String::as_str);
@@ -114,10 +119,12 @@ impl<'a> Reader<'a> {
         dispatch::node(self, node)
     }
 
+    fn name(&mut self, name: &'a str) -> Result<(), ConvertError> {
+        if self.made.insert(name) { Ok(()) } else { Err(malformed(format!("`{name}` is made twice"))) }
+    }
+
     fn define(&mut self, name: &'a str, value: Value) -> Result<(), ConvertError> {
-        if !self.made.insert(name) {
-            return Err(malformed(format!("`{name}` is made twice")));
-        }
+        self.name(name)?;
         if !self.live.reads.contains_key(name) {
             return Ok(());
         }
@@ -287,63 +294,4 @@ impl<'a> Reader<'a> {
     pub(super) fn join(&mut self, node: &Node<'_>, op: Op, values: &[ValueId]) -> Result<ValueId, ConvertError> {
         self.draft.node(node.name, op, values)
     }
-}
-
-/// The one input that is not an initializer: its name, sizes of N, H, W, C, and axes.
-#[allow(clippy::type_complexity)]
-fn input<'a>(
-    graph: &'a GraphProto,
-    live: &Live<'a>,
-) -> Result<(&'a ValueInfoProto, [usize; 4], Vec<Vec<Axis>>), ConvertError> {
-    let constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains(input.name.as_str())).collect();
-    let &[input] = inputs.as_slice() else {
-        return Err(ConvertError::unsupported("input", "graph", format!("it has {} inputs", inputs.len())));
-    };
-    let refused = |reason: String| ConvertError::unsupported(&input.name, "input", reason);
-    let tensor = input.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-    let tensor = tensor.ok_or_else(|| refused("it has no tensor type".into()))?;
-    if ![data_type::FLOAT, data_type::DOUBLE, data_type::FLOAT16, data_type::BFLOAT16].contains(&tensor.elem_type) {
-        return Err(refused(format!("its element type is {}, not float", tensor.elem_type)));
-    }
-    let shape = tensor.shape.as_ref().ok_or_else(|| refused("it has no shape; a fixed one is needed".into()))?;
-    let mut sizes = Vec::new();
-    for (i, dim) in shape.dim.iter().enumerate().take(5) {
-        let size = match &dim.value {
-            Some(Dimension::Size(size)) => usize::try_from(*size).ok().filter(|&size| size > 0),
-            _ => None,
-        };
-        let unknown = || refused(format!("axis {i} of its shape is not fixed; only the batch may be open"));
-        sizes.push(match size {
-            // An open batch is one sample here.
-            None if i == 0 => 1,
-            size => size.ok_or_else(unknown)?,
-        });
-    }
-    let (n, h, w, c) = (vec![Axis::N], vec![Axis::H], vec![Axis::W], vec![Axis::C]);
-    Ok(match *sizes.as_slice() {
-        [batch, channels] => (input, [batch, 1, 1, channels], vec![n, c]),
-        // Pictures of one channel.
-        [batch, rows, columns] => (input, [batch, rows, columns, 1], vec![n, h, w]),
-        [batch, a, b, d] if channels_last(graph, live, &input.name) => (input, [batch, a, b, d], vec![n, h, w, c]),
-        [batch, channels, rows, columns] => (input, [batch, rows, columns, channels], vec![n, c, h, w]),
-        _ => return Err(refused(format!("it has {} axes; 2 to 4 can be taken in", shape.dim.len()))),
-    })
-}
-
-/// True where an input is moved from NHWC to NCHW before anything else happens to its axes.
-fn channels_last<'a>(graph: &'a GraphProto, live: &Live<'a>, input: &'a str) -> bool {
-    let mut name = input;
-    for node in graph.node.iter().zip(&live.nodes).filter(|(_, live)| **live).map(|(node, _)| node) {
-        let reads = node.input.iter().any(|operand| live.root(operand) == name);
-        match node.op_type.as_str() {
-            _ if !reads => {}
-            "Transpose" => return node.attribute.iter().any(|a| a.name == "perm" && a.ints == [0, 3, 1, 2]),
-            "Sign" | "BipolarQuant" | "Mul" | "Div" | "Add" | "Sub" | "Cast" => {
-                name = node.output.first().map_or("", String::as_str);
-            }
-            _ => return false,
-        }
-    }
-    false
 }

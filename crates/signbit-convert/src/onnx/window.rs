@@ -188,6 +188,9 @@ pub(super) fn global(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, 
         }
         (node.axes(&axes, x.rank())?, node.int("keepdims").unwrap_or(1) != 0)
     };
+    if node.operator() == "ReduceMean" && keep && axes == [1] && x.is_map() {
+        return channel_mean(reader, node, &x);
+    }
     let over: Vec<Axis> = axes.iter().filter_map(|&i| x.axes().get(i)).flatten().copied().collect();
     // An axis of size 1 may be one of them or not.
     let fits = HWC.iter().all(|a| x.size(*a) == 1 || over.contains(a) != (*a == Axis::C)) && !over.contains(&Axis::N);
@@ -202,4 +205,15 @@ pub(super) fn global(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Value, 
     };
     let left = x.axes().iter().enumerate().filter_map(kept).collect();
     Ok(Value::Real(x.resized(id, [x.size(Axis::N), 1, 1, x.size(Axis::C)], left)))
+}
+
+/// The mean over the channels of each pixel, as a convolution of 1x1.
+fn channel_mean(reader: &mut Reader<'_>, node: &Node<'_>, x: &Real) -> Result<Value, ConvertError> {
+    let [n, h, w, channels] = x.dims();
+    reader.budget.hold(node.name, node.operator(), channels)?;
+    let weight = vec![1.0 / channels as f32; channels];
+    let weight = reader.draft.f32(&format!("{}.weight", node.name), [1, 1, 1, channels], weight)?;
+    let geometry = Geometry::valid([1, 1], [1, 1], [1, 1]);
+    let id = reader.join(node, Op::Conv2d { weight, bias: None, geometry, groups: 1 }, &[x.id])?;
+    Ok(Value::Real(x.resized(id, [n, h, w, 1], x.axes().to_vec())))
 }

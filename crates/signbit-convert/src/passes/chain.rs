@@ -46,9 +46,12 @@ impl Chain {
                     let some = above.len() + between.len() > 1;
                     return some.then_some(Self { layer: place, dot: x, pools, below: between, above });
                 }
-                Op::MulAdd { .. } | Op::Relu | Op::Clip { .. } | Op::PRelu { .. } | Op::RPRelu { .. } => {
-                    part.push(place)
-                }
+                Op::MulAdd { .. }
+                | Op::Affine { .. }
+                | Op::Relu
+                | Op::Clip { .. }
+                | Op::PRelu { .. }
+                | Op::RPRelu { .. } => part.push(place),
                 Op::MaxPool2d { .. } | Op::GlobalMaxPool => pools.push(place),
                 _ => return None,
             }

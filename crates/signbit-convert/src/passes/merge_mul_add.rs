@@ -9,7 +9,8 @@ use crate::ConvertError;
 /// also between integers and operators that make real numbers of them themselves.
 ///
 /// Where the first only multiplies and the second only adds, or the first does nothing, the result is the same
-/// float. Else it is rounded once less per factor: merged factors are computed in f64.
+/// float. Else it is rounded once less per factor: merged factors are computed in f64. An integer that is only turned
+/// round, `k - dot`, stays: without a rounding of its own, it is there for the order of steps behind it.
 ///
 /// # Errors
 /// The model is not valid.
@@ -38,6 +39,10 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
             let (Some(first_mul), Some(first_add)) = (walk.f32(first_mul), walk.f32(first_add)) else {
                 return Ok(None);
             };
+            let turned = first_mul.iter().all(|&m| m == -1.0) && first_add.iter().all(|&a| a == a.trunc());
+            if turned && walk.value_type(first.inputs[0]).dtype == DType::I32 {
+                return Ok(None);
+            }
             let wide = |v: &f32| f64::from(*v);
             let muls = first_mul.iter().zip(mul).map(|(a, b)| (wide(a) * wide(b)) as f32).collect();
             let adds = first_add.iter().zip(mul).zip(add);
@@ -54,7 +59,11 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
 
 /// Whether all that reads an old value takes integers as it takes real numbers.
 fn readers_convert(walk: &Rewrite, value: ValueId) -> bool {
-    let converts =
-        |op: &Op| matches!(op, Op::MulAdd { .. } | Op::Relu | Op::Clip { .. } | Op::PRelu { .. } | Op::RPRelu { .. });
+    let converts = |op: &Op| {
+        matches!(
+            op,
+            Op::MulAdd { .. } | Op::Affine { .. } | Op::Relu | Op::Clip { .. } | Op::PRelu { .. } | Op::RPRelu { .. }
+        )
+    };
     walk.readers(value).is_some_and(|mut readers| readers.all(converts))
 }

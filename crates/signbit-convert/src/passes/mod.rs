@@ -15,6 +15,7 @@ mod share_tensors;
 mod short_names;
 mod sign_before_pool;
 mod threshold;
+mod uniform;
 mod unpack_late;
 
 pub use binarize::{SPREAD, binarize};
@@ -27,6 +28,7 @@ pub use share_tensors::share_tensors;
 pub use short_names::short_names;
 pub use sign_before_pool::sign_before_pool;
 pub use threshold::threshold;
+pub use uniform::uniform;
 pub use unpack_late::unpack_late;
 
 use crate::{ConvertError, Imported};
@@ -48,6 +50,7 @@ pub fn simplify(imported: Imported) -> Result<Imported, ConvertError> {
     model = merge_mul_add(model)?;
     model = fold_affine(model)?;
     model = rsign(model)?;
+    model = uniform(model)?;
     model = share_tensors(model)?;
     model = short_names(model)?;
     model.validate()?;

@@ -50,32 +50,54 @@ fn roles(op: &Op) -> [&'static str; 3] {
     }
 }
 
-/// Each name without the shared first part, and without last parts as long as the rest is nobody else's.
+/// Each name without the first part that most share, and without the last part of its path where what is left stands
+/// for nothing else. What follows the first dot of a last part belongs to the reader, and stays.
 fn shortened(names: &[&str]) -> Vec<String> {
-    let mut names: Vec<String> = names.iter().map(|name| name.trim_matches('/').to_owned()).collect();
-    while let Some(first) = names.first().and_then(|name| name.split_once('/')).map(|(first, _)| format!("{first}/")) {
-        if !names.iter().all(|name| name.len() > first.len() && name.starts_with(&first)) {
-            break;
+    let split = |name: &&str| {
+        let name = name.trim_matches('/');
+        let last = name.rfind('/').map_or(0, |at| at + 1);
+        let dot = name[last..].find('.').map_or(name.len(), |at| last + at);
+        (name[..dot].to_owned(), name[dot..].to_owned())
+    };
+    let (mut paths, ends): (Vec<String>, Vec<String>) = names.iter().map(split).unzip();
+    while let Some(first) = shared_by_most(&paths) {
+        for path in &mut paths {
+            if let Some(rest) = path.strip_prefix(&first) {
+                *path = rest.to_owned();
+            }
         }
-        names.iter_mut().for_each(|name| *name = name[first.len()..].to_owned());
     }
     loop {
+        // Every path, and every beginning of one: what a shorter name would be taken for.
+        let different: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
         let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in &names {
-            // A name and every path that leads to it.
-            let paths = name.match_indices('/').map(|(at, _)| &name[..at]).chain([name.as_str()]);
-            paths.for_each(|path| *count.entry(path).or_insert(0) += 1);
+        for path in &different {
+            let beginnings = path.match_indices('/').map(|(at, _)| &path[..at]).chain([*path]);
+            beginnings.for_each(|beginning| *count.entry(beginning).or_insert(0) += 1);
         }
-        let shorter = |name: &String| match name.rsplit_once('/') {
-            Some((path, _)) if !path.is_empty() && count[path] == 1 => path.to_owned(),
-            _ => name.clone(),
+        let shorter = |path: &String| match path.rsplit_once('/') {
+            Some((beginning, _)) if !beginning.is_empty() && count[beginning] == 1 => beginning.to_owned(),
+            _ => path.clone(),
         };
-        let shorter: Vec<String> = names.iter().map(shorter).collect();
-        if shorter == names {
-            return names;
+        let shorter: Vec<String> = paths.iter().map(shorter).collect();
+        if shorter == paths {
+            break;
         }
-        names = shorter;
+        paths = shorter;
     }
+    paths.iter().zip(ends).map(|(path, end)| path.clone() + &end).collect()
+}
+
+/// The first part, with its slash, that more than half of all paths begin with.
+fn shared_by_most(paths: &[String]) -> Option<String> {
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    for (first, rest) in paths.iter().filter_map(|path| path.split_once('/')) {
+        if !rest.is_empty() {
+            *count.entry(first).or_insert(0) += 1;
+        }
+    }
+    let (first, _) = count.into_iter().find(|(_, n)| 2 * n > paths.len())?;
+    Some(format!("{first}/"))
 }
 
 #[cfg(test)]
@@ -84,15 +106,15 @@ mod tests {
 
     #[test]
     fn names_lose_what_says_nothing() {
-        let names = ["net/conv/Relu", "net/conv_1/BiasAdd", "net/conv_1/sign/Sign", "net/add/AddV2"];
-        assert_eq!(shortened(&names), ["conv", "conv_1/BiasAdd", "conv_1/sign", "add"]);
+        let names =
+            ["net/conv/Relu", "net/conv_1/BiasAdd", "net/conv_1/sign/Sign", "net/add/Add.v2", "net/add/Add", "out"];
+        assert_eq!(shortened(&names), ["conv", "conv_1/BiasAdd", "conv_1/sign", "add.v2", "add", "out"]);
     }
 
     #[test]
     fn names_stay_apart() {
-        let names = ["a/b", "a/c", "d", "/", ""];
-        let short = shortened(&names);
-        assert_eq!(short, ["a/b", "a/c", "d", "", ""]);
+        assert_eq!(shortened(&["a/b", "a/c", "d", "/", ""]), ["a/b", "a/c", "d", "", ""]);
         assert_eq!(shortened(&["x/y", "x/z"]), ["y", "z"]);
+        assert_eq!(shortened(&["a.b/c.d", "a.b/e"]), ["c.d", "e"]);
     }
 }

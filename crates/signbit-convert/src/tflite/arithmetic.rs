@@ -48,7 +48,12 @@ fn per_channel(reader: &mut Reader, op: &Operator, i: usize, x: ValueId) -> Resu
     match (constant.data[..].as_ref(), constant.shape.last()) {
         ([one], _) => Ok(vec![*one; channels]),
         (all, Some(&last)) if last == channels && all.len() == channels => Ok(constant.data),
-        _ => Err(op.refuse(format!("a constant of the shape {:?} by {channels} channels", constant.shape))),
+        _ => {
+            let shape = constant.shape;
+            Err(op.refuse(format!(
+                "a constant of the shape {shape:?}; it must be one number, or one for each of {channels} channels"
+            )))
+        }
     }
 }
 
@@ -128,6 +133,22 @@ pub(super) fn div(reader: &mut Reader, op: &Operator) -> Result<()> {
 pub(super) fn activation(reader: &mut Reader, op: &Operator, activation: Activation) -> Result<()> {
     let x = reader.real(op, 0)?;
     reader.put_activated(op, x, activation)
+}
+
+/// The greater or the smaller of a value and one constant number; `other` is the bound that is not there.
+pub(super) fn bound(reader: &mut Reader, op: &Operator, other: f32) -> Result<()> {
+    let x = reader.real(op, 0)?;
+    let bound = reader.vector(op, 1, 1)?.first().copied().unwrap_or(other);
+    let y = reader.draft.node(&op.name, Op::Clip { min: bound.min(other), max: bound.max(other) }, &[x])?;
+    reader.put(op, 0, y)
+}
+
+/// `|x|`, as a slope of -1 below 0.
+pub(super) fn magnitude(reader: &mut Reader, op: &Operator) -> Result<()> {
+    let x = reader.real(op, 0)?;
+    let channels = reader.draft.shape(x).c;
+    reader.spend(channels.checked_mul(4))?;
+    put_prelu(reader, op, x, vec![-1.0; channels])
 }
 
 /// One slope per channel, shared by all pixels.

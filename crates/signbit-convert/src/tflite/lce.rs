@@ -35,7 +35,7 @@ pub(super) fn bconv2d(reader: &mut Reader, op: &Operator) -> Result<()> {
         return Err(op.refuse(format!("channels_in is {}, its input has {}", options.int("channels_in")?, input.c)));
     }
     let filter = filter(reader, op, input)?;
-    let [o, kh, kw, cg] = filter.shape;
+    let [_, kh, kw, cg] = filter.shape;
     let ints = |names: [&str; 2]| Ok([options.int(names[0])?, options.int(names[1])?]);
     let (stride, dilation): (Result<_>, Result<_>) =
         (ints(["stride_height", "stride_width"]), ints(["dilation_height_factor", "dilation_width_factor"]));
@@ -54,16 +54,33 @@ pub(super) fn bconv2d(reader: &mut Reader, op: &Operator) -> Result<()> {
         let y = threshold(reader, op, dot, kh * kw * cg)?;
         return reader.put(op, 0, y);
     }
-    let (mul, add) = (reader.vector(op, 2, o)?, reader.vector(op, 3, o)?);
-    let mut y = reader.draft.node(&format!("{}.dot", op.name), conv, &[x])?;
-    if activation != Activation::None {
-        // The activation is of the dot product itself; as F32 it is exact up to 2^24.
-        reader.spend(o.checked_mul(8))?;
-        y = reader.draft.mul_add(&format!("{}.real", op.name), y, vec![1.0; o], vec![0.0; o])?;
-        y = reader.draft.activation(&op.name, y, activation)?;
-    }
-    let y = reader.draft.mul_add(&op.name, y, mul, add)?;
+    let dot = reader.draft.node(&format!("{}.dot", op.name), conv, &[x])?;
+    let y = scaled(reader, op, dot, kh * kw * cg, activation)?;
     reader.put(op, 0, y)
+}
+
+/// `activation(dot) * scale + bias`, in the engine's own order of steps, so that sums of several layers and their signs
+/// are the engine's too: of the integer `count = k - dot`, twice the differing bits, `count * -scale + (bias + k * scale)`
+/// with the last factor in f64 and rounded. All integers here are exact as F32 up to 2^24.
+fn scaled(reader: &mut Reader, op: &Operator, dot: ValueId, k: usize, activation: Activation) -> Result<ValueId> {
+    let channels = reader.draft.shape(dot).c;
+    let (scale, bias) = (reader.vector(op, 2, channels)?, reader.vector(op, 3, channels)?);
+    reader.spend(channels.checked_mul(16))?;
+    let k = k as f32;
+    let mut count =
+        reader.draft.mul_add(&format!("{}.count", op.name), dot, vec![-1.0; channels], vec![k; channels])?;
+    let limits = match activation {
+        Activation::None => None,
+        Activation::Relu => Some((0.0, k)),
+        Activation::ReluN1To1 => Some((k - 1.0, k + 1.0)),
+        Activation::Relu6 => Some(((k - 6.0).max(0.0), k)),
+    };
+    if let Some((min, max)) = limits {
+        count = reader.draft.node(&format!("{}.activation", op.name), Op::Clip { min, max }, &[count])?;
+    }
+    let add = scale.iter().zip(&bias).map(|(&s, &b)| (f64::from(b) + f64::from(k) * f64::from(s)) as f32).collect();
+    let mul = scale.iter().map(|s| -s).collect();
+    reader.draft.mul_add(&op.name, count, mul, add)
 }
 
 /// The bit is -1 where the number of differing bits, `(k - dot) / 2`, is above the threshold `t`:

@@ -13,6 +13,8 @@ mod constant;
 mod conv;
 mod flex;
 mod lce;
+mod packed;
+mod pad;
 mod pool;
 mod reader;
 mod schema;

@@ -1,6 +1,6 @@
-//! Pooling, reductions over a picture, and padding.
+//! Pooling, and reductions over a picture.
 
-use signbit_model::Op;
+use signbit_model::{Geometry, Op, ValueId};
 
 use super::Result;
 use super::conv::{activation_of, axis, window_of};
@@ -32,12 +32,16 @@ fn pool(reader: &mut Reader, op: &Operator, max: bool) -> Result<()> {
     reader.put_activated(op, y, activation_of(op, options.byte(5)?.into())?)
 }
 
-/// `MEAN` and the like, over height and width. Whether they stay as 1 makes no difference per sample.
+/// `MEAN` and the like, over height and width, or `MEAN` over the channels. Whether they stay as 1 makes no difference
+/// per sample.
 pub(super) fn reduce(reader: &mut Reader, op: &Operator, global: Op) -> Result<()> {
     let x = reader.real(op, 0)?;
     let rank = reader.rank(op, 0)?;
     let mut axes = reader.integers(op, 1)?.into_iter().map(|a| axis(op, a, rank)).collect::<Result<Vec<_>>>()?;
     axes.sort_unstable();
+    if global == Op::GlobalAvgPool && rank == 4 && axes == [3] {
+        return channel_mean(reader, op, x);
+    }
     if rank != 4 || axes != [1, 2] {
         return Err(op.refuse(format!("over the axes {axes:?} of {rank} dimensions; height and width can be reduced")));
     }
@@ -45,18 +49,13 @@ pub(super) fn reduce(reader: &mut Reader, op: &Operator, global: Op) -> Result<(
     reader.put(op, 0, y)
 }
 
-/// `PAD` with 0, `PADV2` with a constant: of height and width.
-pub(super) fn pad(reader: &mut Reader, op: &Operator) -> Result<()> {
-    let x = reader.real(op, 0)?;
-    let value = match op.input(2) {
-        Some(_) => reader.vector(op, 2, 1)?.first().copied().unwrap_or(0.0),
-        None => 0.0,
-    };
-    let pads: Vec<usize> =
-        reader.integers(op, 1)?.into_iter().map(|n| usize::try_from(n).unwrap_or(usize::MAX)).collect();
-    let [0, 0, top, bottom, left, right, 0, 0] = pads[..] else {
-        return Err(op.refuse(format!("pads of {pads:?}; height and width can be padded")));
-    };
-    let y = reader.draft.node(&op.name, Op::Pad { pads: [top, left, bottom, right], value }, &[x])?;
+/// The mean over the channels of each pixel, as a convolution of 1x1.
+fn channel_mean(reader: &mut Reader, op: &Operator, x: ValueId) -> Result<()> {
+    let channels = reader.draft.shape(x).c;
+    reader.spend(channels.checked_mul(4))?;
+    let weight = vec![1.0 / channels as f32; channels];
+    let weight = reader.draft.f32(&format!("{}.weight", op.name), [1, 1, 1, channels], weight)?;
+    let geometry = Geometry::valid([1, 1], [1, 1], [1, 1]);
+    let y = reader.draft.node(&op.name, Op::Conv2d { weight, bias: None, geometry, groups: 1 }, &[x])?;
     reader.put(op, 0, y)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use signbit_model::{DType, Op, Shape, ValueId};
 
 use super::schema::{File, Operator, TensorInfo, malformed};
-use super::{Result, arithmetic, conv, lce, pool, shape, slice};
+use super::{Result, arithmetic, conv, lce, pad, pool, shape, slice};
 use crate::{Activation, Draft, Imported, Warning};
 
 /// What a tensor of the file is.
@@ -121,6 +121,9 @@ impl<'f, 'a> Reader<'f, 'a> {
             "RELU" => arithmetic::activation(self, &op, Activation::Relu),
             "RELU6" => arithmetic::activation(self, &op, Activation::Relu6),
             "RELU_N1_TO_1" => arithmetic::activation(self, &op, Activation::ReluN1To1),
+            "MAXIMUM" => arithmetic::bound(self, &op, f32::MAX),
+            "MINIMUM" => arithmetic::bound(self, &op, f32::MIN),
+            "ABS" => arithmetic::magnitude(self, &op),
             "PRELU" => arithmetic::prelu(self, &op),
             "LEAKY_RELU" => arithmetic::leaky_relu(self, &op),
             "LOGISTIC" => arithmetic::logistic(self, &op),
@@ -129,7 +132,7 @@ impl<'f, 'a> Reader<'f, 'a> {
             "AVERAGE_POOL_2D" => pool::average(self, &op),
             "MEAN" => pool::reduce(self, &op, Op::GlobalAvgPool),
             "REDUCE_MAX" => pool::reduce(self, &op, Op::GlobalMaxPool),
-            "PAD" | "PADV2" => pool::pad(self, &op),
+            "PAD" | "PADV2" => pad::pad(self, &op),
             "RESHAPE" => shape::reshape(self, &op),
             "SQUEEZE" | "EXPAND_DIMS" => shape::same_order(self, &op),
             "TRANSPOSE" => shape::transpose(self, &op),

@@ -3,6 +3,7 @@
 use signbit_model::{Op, Shape};
 
 use super::Result;
+use super::packed;
 use super::reader::{Dim, Held, Reader};
 use super::schema::{File, Operator, TensorInfo, malformed};
 
@@ -34,7 +35,8 @@ pub(super) fn of_input(file: &File, input: usize) -> Result<Shape> {
         let mut consumers = Vec::new();
         for i in 0..file.operators() {
             let op = file.operator(i)?;
-            if op.inputs.contains(&Some(at)) {
+            // Of the shape, only the batch is asked for.
+            if op.inputs.contains(&Some(at)) && op.kind != "SHAPE" {
                 consumers.push(op);
             }
         }
@@ -74,7 +76,10 @@ fn to_dims(reader: &mut Reader, op: &Operator, dims: &[Dim]) -> Result<()> {
     let x = reader.value(op, 0)?;
     let wrong = || op.refuse(format!("to the shape {dims:?}"));
     let (first, rest) = dims.split_first().ok_or_else(wrong)?;
-    let elements = reader.draft.shape(x).elements();
+    let shape = reader.draft.shape(x);
+    // Of packed bits, the last dimension is of words.
+    let of_words = packed::is(reader, x);
+    let elements = if of_words { shape.h * shape.w * packed::words(shape.c) } else { shape.elements() };
     let known = |dim: &Dim| match dim {
         Dim::Known(d) => usize::try_from(*d).ok(),
         Dim::Batch => None,
@@ -91,13 +96,16 @@ fn to_dims(reader: &mut Reader, op: &Operator, dims: &[Dim]) -> Result<()> {
     if !elements.is_multiple_of(product) || (unknown == 0 && product != elements) {
         return Err(wrong());
     }
-    let sizes: Vec<usize> = rest.iter().map(|dim| known(dim).unwrap_or(elements / product)).collect();
+    let mut sizes: Vec<usize> = rest.iter().map(|dim| known(dim).unwrap_or(elements / product)).collect();
+    if let (true, Some(last)) = (of_words, sizes.last_mut()) {
+        let channels = packed::channels(0, *last, shape.elements()).1;
+        *last = if *last == packed::words(shape.c) { shape.c } else { channels };
+    }
     let target = per_sample(&sizes).ok_or_else(wrong)?;
-    let shape = reader.draft.shape(x);
     let before = reader.draft.operands_of(x).first().copied();
     let y = if target == shape {
         x
-    } else if target.is_vector() {
+    } else if target.is_vector() && target.c == shape.elements() && (!of_words || shape.c.is_multiple_of(32)) {
         reader.draft.node(&op.name, Op::Flatten, &[x])?
     } else if let Some(before) = before
         && matches!(reader.draft.op_of(x), Some(Op::Flatten))

@@ -4,6 +4,7 @@ use signbit_model::{Op, ValueId};
 
 use super::Result;
 use super::conv::{activation_of, axis};
+use super::packed;
 use super::reader::{Held, Reader};
 use super::schema::Operator;
 use super::shape;
@@ -22,6 +23,12 @@ pub(super) fn concatenation(reader: &mut Reader, op: &Operator) -> Result<()> {
     }
     let rank = reader.rank(op, 0)?;
     channel_axis(op, options.int(0, 0)?.into(), rank)?;
+    let first = reader.value(op, 0)?;
+    if packed::is(reader, first) {
+        let parts = (0..op.inputs.len()).map(|i| reader.value(op, i)).collect::<Result<Vec<_>>>()?;
+        let y = packed::concat(reader, op, &parts)?;
+        return reader.put(op, 0, y);
+    }
     let parts = (0..op.inputs.len()).map(|i| reader.real(op, i)).collect::<Result<Vec<_>>>()?;
     reader.spend(parts.len().checked_mul(size_of::<ValueId>()))?;
     let y = match parts[..] {
@@ -85,6 +92,9 @@ fn one(op: &Operator, list: &[i64]) -> Result<i64> {
 
 fn parts_of(reader: &mut Reader, op: &Operator, x: ValueId, input: usize, axis: i64, sizes: &[i64]) -> Result<()> {
     channel_axis(op, axis, reader.rank(op, input)?)?;
+    if packed::is(reader, x) {
+        return Err(op.refuse("of packed bits"));
+    }
     if sizes.len() != op.outputs.len() {
         return Err(op.refuse(format!("{} parts for {} outputs", sizes.len(), op.outputs.len())));
     }
@@ -157,17 +167,21 @@ fn cut(reader: &mut Reader, op: &Operator, begin: &[Option<i64>], end: &[Option<
     if rank < 2 || begin.len() != rank || end.len() != rank {
         return Err(op.refuse(format!("{} limits for {rank} dimensions", begin.len())));
     }
-    let channel_count = reader.draft.shape(x).c;
-    let mut range = (0, channel_count);
+    let (bits, channel_count) = (packed::is(reader, x), reader.draft.shape(x).c);
+    let last = if bits { packed::words(channel_count) } else { channel_count };
+    let mut range = (0, last);
     for (d, (&begin, &end)) in begin.iter().zip(end).enumerate() {
         // The batch may be of any size: only its own limits take it all.
-        let size = if d + 1 == rank { channel_count } else { tensor.shape.get(d).copied().unwrap_or(1) };
+        let size = if d + 1 == rank { last } else { tensor.shape.get(d).copied().unwrap_or(1) };
         let (from, to) = (limit(begin, 0, size), limit(end, size, size));
         if d + 1 == rank {
             range = (from, to);
         } else if (from, to) != (0, size) {
             return Err(op.refuse(format!("a part of dimension {d}; only channels can be divided")));
         }
+    }
+    if bits {
+        range = packed::channels(range.0, range.1, channel_count);
     }
     let y = channels(reader, op, x, range.0, range.1)?;
     reader.put(op, 0, y)

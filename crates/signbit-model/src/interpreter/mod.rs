@@ -81,6 +81,7 @@ fn eval(op: &Op, inputs: &[&Value], ty: ValueType, tensors: Tensors<'_>) -> Resu
         Op::GlobalAvgPool => pool::global_avg(x)?,
         Op::GlobalMaxPool => pool::global_max(x),
         Op::MulAdd { mul, add } => elementwise::mul_add(x, tensors.f32(mul)?, tensors.f32(add)?),
+        Op::Affine { mul, add } => elementwise::mul_add(x, &[*mul], &[*add]),
         Op::Add => elementwise::add(x, second()?)?,
         Op::Mul => elementwise::mul(x, second()?)?,
         Op::Relu => elementwise::relu(x),

@@ -24,6 +24,13 @@ pub(super) fn per_channel(inputs: &[ValueType], tensors: Tensors<'_>, names: &[&
     Ok(out)
 }
 
+pub(super) fn affine(inputs: &[ValueType], mul: f32, add: f32) -> Result<ValueType, NodeError> {
+    if !(mul.is_finite() && add.is_finite()) {
+        return Err(NodeError::AffineNumbers { mul, add });
+    }
+    activation(inputs)
+}
+
 pub(super) fn clip(inputs: &[ValueType], min: f32, max: f32) -> Result<ValueType, NodeError> {
     if !(min.is_finite() && max.is_finite() && min <= max) {
         return Err(NodeError::ClipBounds { min, max });

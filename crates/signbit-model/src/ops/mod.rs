@@ -89,6 +89,16 @@ pub enum Op {
         /// `[C]`, F32.
         add: String,
     },
+    /// F32 or I32 -> F32: `y = x * mul + add`, two roundings, the same numbers for every channel; an `i32` is
+    /// converted first.
+    Affine {
+        /// The factor, finite.
+        #[serde(with = "exact_f32")]
+        mul: f32,
+        /// The summand, finite.
+        #[serde(with = "exact_f32")]
+        add: f32,
+    },
     /// F32 or I32 -> Bits: `sign(x)`.
     Sign,
     /// Bits -> F32: `y = bit ? +1.0 : -1.0`, for a real layer behind a sign.
@@ -205,12 +215,13 @@ pub enum Op {
 
 impl Op {
     /// The names of all operators, as they stand in a file.
-    pub const NAMES: [&str; 26] = [
+    pub const NAMES: [&str; 27] = [
         "conv2d",
         "dense",
         "binary_conv2d",
         "binary_dense",
         "mul_add",
+        "affine",
         "sign",
         "unpack",
         "rsign",
@@ -243,6 +254,7 @@ impl Op {
             Self::BinaryConv2d { .. } => "binary_conv2d",
             Self::BinaryDense { .. } => "binary_dense",
             Self::MulAdd { .. } => "mul_add",
+            Self::Affine { .. } => "affine",
             Self::Sign => "sign",
             Self::Unpack => "unpack",
             Self::RSign { .. } => "rsign",
@@ -280,7 +292,8 @@ impl Op {
             Self::Threshold { threshold, flip } => vec![threshold, flip],
             Self::PRelu { slope } => vec![slope],
             Self::RPRelu { shift_in, slope, shift_out } => vec![shift_in, slope, shift_out],
-            Self::Sign
+            Self::Affine { .. }
+            | Self::Sign
             | Self::Unpack
             | Self::MaxPool2d { .. }
             | Self::AvgPool2d { .. }
@@ -313,7 +326,8 @@ impl Op {
             Self::Threshold { threshold, flip } => vec![threshold, flip],
             Self::PRelu { slope } => vec![slope],
             Self::RPRelu { shift_in, slope, shift_out } => vec![shift_in, slope, shift_out],
-            Self::Sign
+            Self::Affine { .. }
+            | Self::Sign
             | Self::Unpack
             | Self::MaxPool2d { .. }
             | Self::AvgPool2d { .. }
@@ -363,6 +377,7 @@ impl Op {
                 elementwise::per_channel(inputs, tensors, &[shift_in, slope, shift_out])
             }
             Self::Clip { min, max } => elementwise::clip(inputs, *min, *max),
+            Self::Affine { mul, add } => elementwise::affine(inputs, *mul, *add),
             Self::Pad { pads, value } => layout::pad(inputs, *pads, *value),
             Self::Slice { start, end } => layout::slice(inputs, *start, *end),
             Self::Concat => layout::concat(inputs),

@@ -16,6 +16,10 @@ pub(crate) enum Stage {
         mul: PerChannel,
         add: PerChannel,
     },
+    Affine {
+        mul: f32,
+        add: f32,
+    },
     Relu,
     Sigmoid,
     PRelu {
@@ -75,6 +79,7 @@ impl Stage {
                     }
                 }
             }
+            Self::Affine { mul, add } => out.iter_mut().for_each(|x| *x = *x * mul + add),
             Self::Relu => out.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
             Self::Sigmoid => out.iter_mut().for_each(|x| *x = math::sigmoid(*x)),
             Self::PRelu { slope } => {

@@ -113,6 +113,7 @@ impl Lowering<'_> {
             }
             // The elementwise operators have become stages above.
             Op::MulAdd { .. }
+            | Op::Affine { .. }
             | Op::Add
             | Op::Mul
             | Op::Relu
@@ -128,6 +129,7 @@ impl Lowering<'_> {
     fn stage(&self) -> Result<Option<Stage>, Error> {
         Ok(Some(match &self.node.op {
             Op::MulAdd { mul, add } => Stage::MulAdd { mul: self.f32(mul)?.into(), add: self.f32(add)?.into() },
+            Op::Affine { mul, add } => Stage::Affine { mul: *mul, add: *add },
             Op::Add => Stage::Add { operand: 1 },
             Op::Mul if self.second.is_some_and(|k| k.shape == self.x.shape) => Stage::Mul { operand: 1 },
             Op::Mul if self.second.is_some_and(|k| k.shape == Shape::vector(self.y.c)) => {

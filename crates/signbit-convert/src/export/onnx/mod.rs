@@ -16,6 +16,8 @@ mod elementwise;
 mod graph;
 mod layers;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use prost::Message as _;
 use signbit_model::{DType, Model, Node, Op, Padding, Shape, ValueId, ValueType};
@@ -58,7 +60,7 @@ pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ConvertError> {
 /// As [`to_bytes`].
 pub fn to_bytes_with(model: &Model, layout: Layout) -> Result<Vec<u8>, ConvertError> {
     let (model, types) = &super::needed(model)?;
-    let mut lowering = Lowering { model, types: types, w: Writer::new(&model.graph.nodes), values: Vec::new() };
+    let mut lowering = Lowering { model, types, w: Writer::new(&model.graph.nodes), values: Vec::new() };
     lowering.graph(layout)?;
     let output = lowering.types.get(model.graph.output.index()).copied().unwrap_or(model.graph.input);
     let graph = lowering.w.finish(dims(model.graph.input.shape, layout)?, dims(output.shape, layout)?);
@@ -186,6 +188,11 @@ impl Lowering<'_> {
             Op::GlobalMaxPool => self.global_pool(name, x, "GlobalMaxPool"),
             Op::MulAdd { mul, add } => {
                 let (mul, add) = (self.per_channel(node, x, mul)?, self.per_channel(node, x, add)?);
+                let product = self.w.node(&format!("{name}.mul"), "Mul", &[&value, &mul], Vec::new());
+                self.w.node(name, "Add", &[&product, &add], Vec::new())
+            }
+            Op::Affine { mul, add } => {
+                let (mul, add) = (self.w.scalar(*mul), self.w.scalar(*add));
                 let product = self.w.node(&format!("{name}.mul"), "Mul", &[&value, &mul], Vec::new());
                 self.w.node(name, "Add", &[&product, &add], Vec::new())
             }

@@ -46,6 +46,10 @@ impl Lowering<'_> {
                 Op::MulAdd { mul, add } => {
                     Some(Finish::Real(Some((self.channels(&next, mul)?, self.channels(&next, add)?))))
                 }
+                Op::Affine { mul, add } => {
+                    let channels = self.shape(output).c;
+                    Some(Finish::Real(Some((vec![*mul; channels], vec![*add; channels]))))
+                }
                 Op::Sign | Op::Threshold { .. } => {
                     let (threshold, flip) = self.bounds(&next, self.shape(output).c)?;
                     Some(Finish::Bits(threshold, flip))
@@ -298,4 +302,37 @@ fn packed_filter(tensor: &Tensor, c: usize, taps: usize, flip: &[bool]) -> Vec<i
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All dot products of `k` bits, against the engine's rule for its bit.
+    #[test]
+    fn differences_are_thresholds() {
+        for k in 1..6_usize {
+            for (t, flip) in
+                (-8..8).chain([i64::from(i32::MIN), i64::from(i32::MAX)]).flat_map(|t| [(t, false), (t, true)])
+            {
+                let most = i64::from(differences(k, t, flip));
+                let (mul, add) = as_factors(k, &[t], &[flip]);
+                for count in 0..=k as i64 {
+                    // Negated weights differ where the others agree.
+                    let dot = k as i64 - 2 * count;
+                    let counted = if flip { k as i64 - count } else { count };
+                    let bit = (dot >= t) != flip;
+                    assert_eq!(counted <= most, bit, "{k} {t} {flip} {dot}");
+                    assert_eq!(dot as f32 * mul[0] + add[0] >= 0.0, bit, "{k} {t} {flip} {dot}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn filters_are_packed_by_taps() {
+        let signs: Vec<i8> = (0..2 * 2 * 33).map(|i| if i % 33 == 32 { -1 } else { 1 }).collect();
+        let filter = Tensor::bits_from_signs([2, 2, 1, 33], &signs).unwrap();
+        assert_eq!(packed_filter(&filter, 33, 2, &[false, true]), [0, 1, 0, 1, -1, 0, -1, 0]);
+    }
 }

@@ -134,6 +134,10 @@ impl Lowering<'_> {
                 let (mul, add) = (self.channels(node, mul)?, self.channels(node, add)?);
                 self.mul_add(name, input, shape, &mul, &add)?
             }
+            Op::Affine { mul, add } => {
+                let input = self.real(x)?;
+                self.mul_add(name, input, shape, &vec![*mul; shape.c], &vec![*add; shape.c])?
+            }
             Op::Add | Op::Mul => {
                 let (a, b) = (self.real(x)?, self.real(operand(1))?);
                 let (code, options) = if node.op == Op::Add { (builtin::ADD, 11) } else { (builtin::MUL, 21) };

@@ -9,8 +9,10 @@
 //!   becomes part of it. Bits at the graph's output are the numbers +1 and -1, integers F32.
 //! * The engine pads as TensorFlow does (`SAME`, `VALID`). Other pads are an explicit `PAD` of the packed bits; where
 //!   they must count as 0, the taps in the padding are taken out again by an `ADD` of a constant.
-//! * Binary convolutions in groups need a multiple of 32 input channels in each, and an engine with the indirect
-//!   or the reference kernels; those of an odd number of channels padded with 0, one with the others than the reference. Dilated max pooling cannot be expressed.
+//! * Binary convolutions in groups need a multiple of 32 input channels in each, and an engine with the indirect or
+//!   the reference kernels. Of an odd number of channels padded with 0, they need other kernels than the reference.
+//!   Dilated max pooling cannot be expressed.
+//! * The engine scales `differing bits * -scale + (bias + bits * scale)`, not `dot * scale + bias`: one rounding apart.
 
 mod binary;
 mod file;

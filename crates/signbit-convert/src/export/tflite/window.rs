@@ -110,3 +110,27 @@ pub(super) fn pool_options(geometry: &Geometry, pads: Pads) -> Result<Options, C
     }
     Ok(Options::Builtin(5, fields))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pads(geometry: Geometry) -> Option<Pads> {
+        Pads::of(&geometry, Shape::new(8, 8, 1))
+    }
+
+    #[test]
+    fn tensorflow_s_paddings_are_found() {
+        assert_eq!(pads(Geometry::padded([3, 3], [1, 1], 1)), Some(Pads::Same));
+        assert_eq!(pads(Geometry::same(8, 8, [3, 3], [2, 2], [1, 1])), Some(Pads::Same));
+        assert_eq!(pads(Geometry::valid([3, 3], [2, 2], [1, 1])), Some(Pads::Valid));
+        // PyTorch's: `SAME` would pad below and to the right only.
+        assert_eq!(pads(Geometry::padded([3, 3], [2, 2], 1)), None);
+        // A pad that no window reaches.
+        let unreached = Geometry { pads: [0, 0, 1, 1], ..Geometry::valid([2, 2], [2, 2], [1, 1]) };
+        assert_eq!(pads(unreached), Some(Pads::Valid));
+        // The last row is skipped.
+        let skipping = Geometry { pads: [0, 1, 0, 1], ..Geometry::valid([1, 3], [2, 1], [1, 1]) };
+        assert_eq!(pads(skipping), None);
+    }
+}

@@ -34,15 +34,28 @@ pub(super) fn average(builder: &mut Builder, step: &Step<'_>) -> Result<Flow, Co
 
 fn sum(builder: &mut Builder, step: &Step<'_>, flows: &[Flow]) -> Result<Flow, ConvertError> {
     let (first, rest) = flows.split_first().ok_or_else(|| step.unsupported("it has no operands"))?;
-    rest.iter().try_fold(first.clone(), |total, flow| add_two(builder, step, &total, flow))
+    let mut total = first.clone();
+    for (i, flow) in rest.iter().enumerate() {
+        total = add_named(builder, step, &partial(step, i, rest.len()), &total, flow)?;
+    }
+    Ok(total)
+}
+
+/// The node's name of the `i`-th of `n` results, the last of which is the layer's.
+fn partial(step: &Step<'_>, i: usize, n: usize) -> String {
+    if i + 1 == n { step.node.clone() } else { format!("{}.{i}", step.node) }
 }
 
 /// `a + b` of the same shape.
 pub(super) fn add_two(builder: &mut Builder, step: &Step<'_>, a: &Flow, b: &Flow) -> Result<Flow, ConvertError> {
+    add_named(builder, step, &step.node, a, b)
+}
+
+fn add_named(builder: &mut Builder, step: &Step<'_>, node: &str, a: &Flow, b: &Flow) -> Result<Flow, ConvertError> {
     if a.dims != b.dims {
         return Err(step.unsupported(format!("its operands are {:?} and {:?}", a.dims, b.dims)));
     }
-    let id = builder.draft.node(&step.node, Op::Add, &[a.id, b.id])?;
+    let id = builder.draft.node(node, Op::Add, &[a.id, b.id])?;
     Ok(Flow { id, dims: a.dims.clone() })
 }
 
@@ -66,11 +79,25 @@ pub(super) fn subtract_two(builder: &mut Builder, step: &Step<'_>, a: &Flow, b: 
 pub(super) fn multiply(builder: &mut Builder, step: &Step<'_>) -> Result<Flow, ConvertError> {
     let flows = operands(step, 1)?;
     let (first, rest) = flows.split_first().ok_or_else(|| step.unsupported("it has no operands"))?;
-    rest.iter().try_fold(first.clone(), |product, flow| multiply_two(builder, step, &product, flow))
+    let mut product = first.clone();
+    for (i, flow) in rest.iter().enumerate() {
+        product = multiply_named(builder, step, &partial(step, i, rest.len()), &product, flow)?;
+    }
+    Ok(product)
 }
 
 /// `a * b`, one of which may be of one pixel or of one channel.
 pub(super) fn multiply_two(builder: &mut Builder, step: &Step<'_>, a: &Flow, b: &Flow) -> Result<Flow, ConvertError> {
+    multiply_named(builder, step, &step.node, a, b)
+}
+
+fn multiply_named(
+    builder: &mut Builder,
+    step: &Step<'_>,
+    node: &str,
+    a: &Flow,
+    b: &Flow,
+) -> Result<Flow, ConvertError> {
     let (sa, sb) = (builder.draft.shape(a.id), builder.draft.shape(b.id));
     // A vector beside a picture is a value per channel, as Keras has it too.
     let (large, small) = if sa.elements() >= sb.elements() { (a, b) } else { (b, a) };
@@ -79,7 +106,7 @@ pub(super) fn multiply_two(builder: &mut Builder, step: &Step<'_>, a: &Flow, b: 
     if !fits {
         return Err(step.unsupported(format!("its operands are {:?} and {:?}", a.dims, b.dims)));
     }
-    let id = builder.draft.node(&step.node, Op::Mul, &[large.id, small.id])?;
+    let id = builder.draft.node(node, Op::Mul, &[large.id, small.id])?;
     Ok(Flow { id, dims: large.dims.clone() })
 }
 

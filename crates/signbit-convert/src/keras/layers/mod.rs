@@ -76,8 +76,10 @@ pub(super) fn call(builder: &mut Builder, step: &Step<'_>) -> Result<Flow, Conve
 pub(super) fn has_weights(config: &Config<'_>) -> bool {
     match config.class {
         "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2" | "SyncBatchNormalization" => true,
-        "PReLU" | "Normalization" => true,
-        class if is_model(class) => {
+        "PReLU" => true,
+        // With given statistics it has no weights.
+        "Normalization" => config.get("mean").is_none(),
+        _ if is_model(config) => {
             let layers = config.get("layers").and_then(Value::as_array).into_iter().flatten();
             layers.filter_map(Config::of).any(|layer| has_weights(&layer))
         }

@@ -33,6 +33,9 @@ pub(super) fn evaluate(
         ("ConstantOfShape", Some(shape)) => return cx.of_shape(shape).map(Some),
         ("Identity" | "Dropout", Some(x)) => Some(Constant::clone(x)),
         ("Cast", Some(x)) => Some(cx.cast(x)?),
+        ("CastLike", Some(x)) if matches!(cx.operand(1).map(|like| like.data()), Some(Data::Float(_))) => {
+            Some(x.map(|v| v))
+        }
         (operator, Some(x)) => match arithmetic::evaluate(&mut cx, operator, x)? {
             Some(result) => Some(result),
             None => match moving::evaluate(&mut cx, operator, x)? {
