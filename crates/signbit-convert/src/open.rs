@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use signbit_model::Model;
+use signbit_model::{Model, Shape};
 use signbit_train::recipe::Recipe;
 
 use crate::architecture::Architecture;
@@ -23,20 +23,21 @@ pub struct Opened {
 }
 
 /// Reads a network by its path: the ending says the kind, a folder is BNN-PYNQ's. `architecture` goes with files that
-/// hold weights only: Keras' JSON for `.h5`; an architecture in TOML or a recipe of signbit for `.safetensors`.
+/// hold weights only: Keras' JSON for `.h5`; an architecture in TOML or a recipe of signbit for `.safetensors`, for which
+/// `shape` is that of the input where the weights do not tell it.
 ///
 /// Every reader's memory is bounded by a small multiple of the file's length.
 ///
 /// # Errors
 /// The file cannot be read, its kind is not known, or what its reader says.
-pub fn open(path: &Path, architecture: Option<&Path>) -> Result<Opened, ConvertError> {
+pub fn open(path: &Path, architecture: Option<&Path>, shape: Option<Shape>) -> Result<Opened, ConvertError> {
     let ending = ending(path);
     let (system, imported, bytes) = if path.is_dir() {
         refuse_architecture(architecture, "a BNN-PYNQ folder")?;
         ("BNN-PYNQ parameters", pynq::read_folder(path)?, folder_bytes(path)?)
     } else {
         let bytes = read(path)?;
-        let (system, imported) = by_ending(path, &ending, &bytes, architecture)?;
+        let (system, imported) = by_ending(path, &ending, &bytes, architecture, shape)?;
         (system, imported, bytes.len() as u64)
     };
     Ok(Opened { imported: passes::simplify(imported)?, system, bytes })
@@ -47,6 +48,7 @@ fn by_ending(
     ending: &str,
     bytes: &[u8],
     architecture: Option<&Path>,
+    shape: Option<Shape>,
 ) -> Result<(&'static str, Imported), ConvertError> {
     Ok(match ending {
         "tflite" => {
@@ -66,7 +68,9 @@ fn by_ending(
             ("Keras", keras::read(bytes, json.as_deref())?)
         }
         // Pickled files are refused by what is in them.
-        "safetensors" | "pt" | "pth" | "bin" | "ckpt" => ("PyTorch state dict", state_dict(bytes, architecture)?),
+        "safetensors" | "pt" | "pth" | "bin" | "ckpt" => {
+            ("PyTorch state dict", state_dict(bytes, architecture, shape)?)
+        }
         _ => return Err(ConvertError::Kind { path: path.to_owned(), what: KINDS.to_owned() }),
     })
 }
@@ -74,7 +78,7 @@ fn by_ending(
 const KINDS: &str = "its ending says no kind of network; give .tflite, .h5, .keras, .onnx, .safetensors, .npz or a \
                      BNN-PYNQ folder";
 
-fn state_dict(bytes: &[u8], architecture: Option<&Path>) -> Result<Imported, ConvertError> {
+fn state_dict(bytes: &[u8], architecture: Option<&Path>, shape: Option<Shape>) -> Result<Imported, ConvertError> {
     let Some(path) = architecture else {
         return torch::read(bytes, None);
     };
@@ -82,7 +86,7 @@ fn state_dict(bytes: &[u8], architecture: Option<&Path>) -> Result<Imported, Con
     let wrong = |error: String| ConvertError::Architecture(format!("{}: {error}", path.display()));
     if is_recipe(&text) {
         let recipe = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
-        return torch::read_with_recipe(bytes, &recipe, None);
+        return torch::read_with_recipe(bytes, &recipe, shape);
     }
     let architecture = Architecture::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
     torch::read(bytes, Some(&architecture))

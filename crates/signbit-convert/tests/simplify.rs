@@ -79,7 +79,7 @@ fn layer(d: &mut Draft, choices: &mut Choices, x: ValueId, i: usize) -> Option<V
             let geometry = Geometry::padded([2, 2], [choices.of(&[1, 2]); 2], choices.below(2));
             node(d, Op::MaxPool2d { geometry })
         }
-        9 => node(d, choices.of(&[0, 1]).eq(&0).then_some(Op::Relu).unwrap_or(Op::Clip { min: -1.0, max: 2.0 })),
+        9 => node(d, if choices.below(2) == 0 { Op::Relu } else { Op::Clip { min: -1.0, max: 2.0 } }),
         10 => {
             let slope = per_channel(choices, c, &[0.5, 0.25, -1.0, 0.0]);
             let slope = d.f32(&format!("{name}.slope"), [c], slope).ok()?;

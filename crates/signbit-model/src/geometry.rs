@@ -14,12 +14,27 @@ use crate::limits::MAX_GEOMETRY;
 pub struct Geometry {
     /// Kernel height and width.
     pub kernel: [usize; 2],
-    /// Step between neighbouring outputs.
+    /// Step between neighbouring outputs. In a file, steps of 1 and pads of 0 are left out.
+    #[serde(default = "ones", skip_serializing_if = "are_ones")]
     pub stride: [usize; 2],
     /// Step between neighbouring taps; 1 is a dense kernel.
+    #[serde(default = "ones", skip_serializing_if = "are_ones")]
     pub dilation: [usize; 2],
     /// Padding: top, left, bottom, right.
+    #[serde(default, skip_serializing_if = "are_zeros")]
     pub pads: [usize; 4],
+}
+
+fn ones() -> [usize; 2] {
+    [1, 1]
+}
+
+fn are_ones(steps: &[usize; 2]) -> bool {
+    *steps == [1, 1]
+}
+
+fn are_zeros(pads: &[usize; 4]) -> bool {
+    *pads == [0; 4]
 }
 
 impl Geometry {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 use signbit_convert::{Target, Warning};
-use signbit_model::{Model, Op, Preprocessing, Resize, ResizeFilter, SizeTable, file};
+use signbit_model::{Model, Op, Preprocessing, Resize, ResizeFilter, Shape, SizeTable, file};
 
 use crate::args::JsonArg;
 use crate::failure::Failure;
@@ -34,6 +34,9 @@ pub(crate) struct ConvertArgs {
     /// What a file of weights alone needs: Keras' JSON (.h5), layers or a recipe in TOML (.safetensors)
     #[arg(long, value_name = "FILE")]
     architecture: Option<PathBuf>,
+    /// Height, width and channels of the input, where a recipe's weights do not tell them
+    #[arg(long, value_name = "H,W,C", value_delimiter = ',', num_args = 1, requires = "architecture")]
+    shape: Vec<usize>,
     /// Names of the outputs, one per line
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
@@ -81,7 +84,13 @@ impl Found {
             let bytes = SizeTable::of(&model)?.file_bytes;
             return Ok(Self { model, system: "signbit", bytes, operators: BTreeMap::new(), warnings: Vec::new() });
         }
-        let opened = signbit_convert::open(path, args.architecture.as_deref()).map_err(|error| named(path, error))?;
+        let shape = match args.shape[..] {
+            [] => None,
+            [h, w, c] if [h, w, c].iter().all(|n| (1..=65_535).contains(n)) => Some(Shape::new(h, w, c)),
+            _ => return Err(Failure::input("--shape: give height, width and channels, as --shape 28,28,1")),
+        };
+        let opened =
+            signbit_convert::open(path, args.architecture.as_deref(), shape).map_err(|error| named(path, error))?;
         let mut model = opened.imported.model;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         model.notes.insert("source".into(), format!("{}: {}", opened.system, crate::output::visible(&name)));
@@ -117,7 +126,7 @@ fn describe_input(args: &ConvertArgs, model: &mut Model) -> Result<(), Failure> 
         (&[min, max], []) if min < max => (vec![(max - min) / 255.0; shape.c], vec![min; shape.c]),
         ([..], []) => return Err(Failure::input("--range: give two numbers, the smaller first, as --range -1,1")),
         (_, mean) => {
-            if mean.len() != shape.c || args.std.len() != shape.c || args.std.iter().any(|s| !(*s > 0.0)) {
+            if mean.len() != shape.c || args.std.len() != shape.c || !args.std.iter().all(|&s| s > 0.0) {
                 let wanted = counted(shape.c as u64, "number");
                 return Err(Failure::input(format!(
                     "--mean and --std: give {wanted} each, one per channel; --std above 0"

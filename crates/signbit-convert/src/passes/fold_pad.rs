@@ -39,11 +39,10 @@ pub fn fold_pad(model: Model) -> Result<Model, ConvertError> {
 
 /// What a padding pads, by how much and with what, if `value` is made by one.
 fn pad_of(walk: &Rewrite, value: ValueId) -> Option<(ValueId, [usize; 4], f32)> {
-    match walk.producer(value)? {
-        (_, node) => match node.op {
-            Op::Pad { pads, value } => Some((node.inputs[0], pads, value)),
-            _ => None,
-        },
+    let (_, node) = walk.producer(value)?;
+    match node.op {
+        Op::Pad { pads, value } => Some((node.inputs[0], pads, value)),
+        _ => None,
     }
 }
 

@@ -8,7 +8,8 @@ use crate::ConvertError;
 use crate::draft::unique;
 
 /// Shortens the names of nodes: the first part of their paths goes where all share it, the last parts where what is
-/// left is still unique. A tensor is named by the first node that reads it. Changes no value.
+/// left is still unique. A tensor is named by the place of the first node
+/// that reads it, and by what it is there: `12.weight`. Changes no value.
 ///
 /// # Errors
 /// None yet.
@@ -21,15 +22,10 @@ pub fn short_names(mut model: Model) -> Result<Model, ConvertError> {
         nodes.insert(node.name.clone());
     }
     let mut renamed: BTreeMap<String, String> = BTreeMap::new();
-    let mut taken = BTreeSet::new();
-    for node in &mut model.graph.nodes {
-        let (name, roles) = (node.name.clone(), roles(&node.op));
+    for (i, node) in model.graph.nodes.iter_mut().enumerate() {
+        let roles = roles(&node.op);
         for (tensor, role) in node.op.tensors_mut().into_iter().zip(roles) {
-            let new = renamed.entry(tensor.clone()).or_insert_with(|| {
-                let new = unique(&format!("{name}.{role}"), |n| taken.contains(n));
-                taken.insert(new.clone());
-                new
-            });
+            let new = renamed.entry(tensor.clone()).or_insert_with(|| format!("{i}.{role}"));
             tensor.clone_from(new);
         }
     }
@@ -38,7 +34,7 @@ pub fn short_names(mut model: Model) -> Result<Model, ConvertError> {
     Ok(model)
 }
 
-/// What a node's tensors are called behind its name.
+/// What a node's tensors are called.
 fn roles(op: &Op) -> [&'static str; 3] {
     match op {
         Op::MulAdd { .. } => ["mul", "add", ""],

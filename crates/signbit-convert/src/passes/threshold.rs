@@ -29,14 +29,14 @@ pub fn threshold(model: Model) -> Result<Model, ConvertError> {
         let Some(responses) = Responses::of(walk, &chain)? else {
             return Ok(None);
         };
-        let negated = responses.below.iter().any(|&direction| direction == Direction::Falling);
+        let negated = responses.below.contains(&Direction::Falling);
         if negated && walk.uses(chain.dot) > 1 {
             return Ok(None);
         }
         let name = walk.node(i).name.clone();
         let (thresholds, flips) = responses.thresholds();
         let dot = if negated { negate_falling(walk, &chain, &responses)? } else { walk.at(chain.dot) };
-        let flipped = flips.iter().any(|&flip| flip == 1);
+        let flipped = flips.contains(&1);
         let threshold = walk.tensor(&format!("{name}.threshold"), Tensor::i32([thresholds.len()], thresholds)?);
         let flip = walk.tensor(&format!("{name}.flip"), Tensor::bits_from_signs([1, flips.len()], &flips)?);
         let compare = Op::Threshold { threshold, flip };

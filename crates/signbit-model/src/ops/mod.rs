@@ -52,7 +52,8 @@ pub enum Op {
         bias: Option<String>,
         /// The sliding window.
         geometry: Geometry,
-        /// Number of groups.
+        /// Number of groups; 1 is left out in a file.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
         groups: usize,
     },
     /// Real dense layer on a vector, F32 -> F32: the real dot product over `k` ascending, then `+ bias[o]`.
@@ -72,7 +73,8 @@ pub enum Op {
         weight: String,
         /// The sliding window.
         geometry: Geometry,
-        /// Number of groups.
+        /// Number of groups; 1 is left out in a file.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
         groups: usize,
         /// What a tap in the padding counts as.
         padding: Padding,
@@ -211,6 +213,14 @@ pub enum Op {
         /// The sliding window, that of the convolution which the result scales.
         geometry: Geometry,
     },
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(groups: &usize) -> bool {
+    *groups == 1
 }
 
 impl Op {
