@@ -61,7 +61,7 @@ fn tflite_data_are_aligned() {
         let mut b = ModelBuilder::new(Shape::vector(len));
         b.tensor("m", Tensor::f32([len], vec![float; len]).unwrap());
         b.tensor("a", Tensor::f32([len], vec![-float; len]).unwrap());
-        let y = b.node(&"n".repeat(len), Op::MulAdd { mul: "m".into(), add: "a".into() }, &[b.input()]);
+        let y = b.node("n".repeat(len), Op::MulAdd { mul: "m".into(), add: "a".into() }, &[b.input()]);
         let bytes = export::tflite::to_bytes(&b.finish(y).unwrap()).unwrap();
         assert_eq!(&bytes[4..8], b"TFL3");
         for number in [float, -float] {
