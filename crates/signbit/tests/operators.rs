@@ -235,9 +235,15 @@ fn elementwise() -> Vec<(&'static str, Model)> {
         ("mul", gate("f32", Shape::vector(5))),
         ("sigmoid", on("f32", shape, Op::Sigmoid)),
         ("relu", on("f32", shape, Op::Relu)),
+        ("relu", on("i32", shape, Op::Relu)),
         ("prelu", on("f32", shape, Op::PRelu { slope: "s".into() })),
-        ("rprelu", on("f32", shape, rprelu)),
+        ("prelu", on("i32", shape, Op::PRelu { slope: "s".into() })),
+        ("rprelu", on("f32", shape, rprelu.clone())),
+        ("rprelu", on("i32", shape, rprelu)),
         ("clip", on("f32", shape, Op::Clip { min: -0.5, max: 1.0 })),
+        ("clip", on("i32", shape, Op::Clip { min: -2.0, max: 1.0 })),
+        ("affine", on("f32", shape, Op::Affine { mul: -0.7, add: 0.3 })),
+        ("affine", on("i32", shape, Op::Affine { mul: -1.0, add: 9.0 })),
         ("softmax", on("f32", shape, Op::Softmax)),
     ]
 }

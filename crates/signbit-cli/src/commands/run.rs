@@ -87,11 +87,12 @@ fn read(path: &Path, model: &Model) -> Result<(usize, Vec<f32>), Failure> {
     let expected = model.data().graph.input.shape;
     let n = match shape[..] {
         [n, h, w, c] if Shape::new(h, w, c) == expected => n,
-        [n, c] if Shape::vector(c) == expected => n,
+        // A picture may come flattened: row by row, its channels together.
+        [n, elements] if elements == expected.elements() => n,
         _ => {
             let Shape { h, w, c } = expected;
-            let vector = if expected.is_vector() { format!(" or [N, {c}]") } else { String::new() };
-            let message = format!("the array is {shape:?}, the model takes [N, {h}, {w}, {c}]{vector}");
+            let elements = expected.elements();
+            let message = format!("the array is {shape:?}, the model takes [N, {h}, {w}, {c}] or [N, {elements}]");
             return Err(Failure::path(path, message));
         }
     };
