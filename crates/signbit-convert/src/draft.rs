@@ -143,7 +143,7 @@ impl Draft {
     /// Adds a fused activation, where there is one.
     ///
     /// # Errors
-    /// The value is not F32.
+    /// The value is of bits.
     pub fn activation(&mut self, name: &str, x: ValueId, activation: Activation) -> Result<ValueId, ConvertError> {
         let op = match activation {
             Activation::None => return Ok(x),
@@ -151,7 +151,7 @@ impl Draft {
             Activation::ReluN1To1 => Op::Clip { min: -1.0, max: 1.0 },
             Activation::Relu6 => Op::Clip { min: 0.0, max: 6.0 },
         };
-        self.node(&format!("{name}.activation"), op, &[x])
+        self.node(&format!("{name}.act"), op, &[x])
     }
 
     /// The finished network, checked.

@@ -296,3 +296,37 @@ fn what_does_not_lead_to_the_output_goes() {
     assert_eq!(described(&after), ["live: sign(input)"]);
     assert!(after.tensors.is_empty());
 }
+
+#[test]
+fn one_number_for_all_channels_needs_no_tensor() {
+    let mut d = draft(2, 2, 2);
+    let y = d.mul_add("same", d.input(), vec![2.0, 2.0], vec![0.5, 0.5]).unwrap();
+    let y = d.mul_add("other", y, vec![2.0, 2.0], vec![0.5, 0.25]).unwrap();
+    let before = model(d, y);
+    let after = passes::uniform(before.clone()).unwrap();
+    check(&before, &after, &["same: affine(input)", "other: mul_add(same)"]);
+}
+
+#[test]
+fn equal_tensors_are_kept_once() {
+    let mut d = draft(2, 2, 2);
+    let y = d.mul_add("one", d.input(), vec![0.3, -2.0], vec![0.5, 0.0]).unwrap();
+    let y = d.mul_add("two", y, vec![0.5, 0.0], vec![0.3, -2.0]).unwrap();
+    // -0.0 is another number.
+    let y = d.mul_add("three", y, vec![0.5, -0.0], vec![1.0, 2.0]).unwrap();
+    let before = model(d, y);
+    let after = passes::share_tensors(before.clone()).unwrap();
+    check(&before, &after, &["one: mul_add(input)", "two: mul_add(one)", "three: mul_add(two)"]);
+    assert_eq!((before.tensors.len(), after.tensors.len()), (6, 4));
+}
+
+#[test]
+fn names_are_shortened() {
+    let mut d = draft(2, 2, 2);
+    let y = d.mul_add("net/norm/FusedBatchNorm", d.input(), vec![0.3, -2.0], vec![0.5, 0.0]).unwrap();
+    let y = d.node("net/act/Relu", Op::Relu, &[y]).unwrap();
+    let before = model(d, y);
+    let after = passes::short_names(before.clone()).unwrap();
+    check(&before, &after, &["norm: mul_add(input)", "act: relu(norm)"]);
+    assert_eq!(after.tensors.keys().collect::<Vec<_>>(), ["0.add", "0.mul"]);
+}

@@ -124,6 +124,7 @@ fn input_dtype() {
         (bits(2), conv(1), wrong("f32", DType::Bits)),
         (i32s(2), dense("w"), wrong("f32", DType::I32)),
         (bits(2), Op::Sign, wrong("f32 or i32", DType::Bits)),
+        (bits(2), Op::Affine { mul: 1.0, add: 0.0 }, wrong("f32 or i32", DType::Bits)),
         (bits(2), Op::MulAdd { mul: name(), add: name() }, wrong("f32 or i32", DType::Bits)),
         (i32s(2), Op::RSign { shift: name() }, wrong("f32", DType::I32)),
         (bits(2), Op::AvgPool2d { geometry, count_include_pad: true }, wrong("f32", DType::Bits)),
@@ -371,4 +372,12 @@ fn output_too_large() {
 fn errors_name_the_node_and_the_tensor() {
     let error = try_node(&[f32s(1, 1, 4)], dense("w"), vec![("w", reals(&[3, 5]))]).unwrap_err();
     assert_eq!(error.to_string(), "node `tested`: tensor `w` has shape [3, 5], it must be [O, 4]");
+}
+
+#[test]
+fn an_affine_step_has_finite_numbers() {
+    for (mul, add) in [(f32::NAN, 0.0), (1.0, f32::INFINITY)] {
+        let error = node_error(&[f32s(1, 1, 1)], Op::Affine { mul, add }, vec![]);
+        assert!(matches!(error, NodeError::AffineNumbers { .. }), "{mul} {add}: {error:?}");
+    }
 }

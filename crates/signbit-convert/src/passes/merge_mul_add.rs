@@ -27,7 +27,9 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
             };
             let nothing = mul.iter().all(|&m| m == 1.0) && add.iter().all(|&a| a == 0.0);
             let y = ValueId::of_node(i);
-            if nothing && (walk.value_type(x).dtype == DType::F32 || readers_convert(walk, y)) {
+            // One change at a time: types and readers are those of the old graph.
+            if nothing && !merged && (walk.value_type(x).dtype == DType::F32 || readers_convert(walk, y)) {
+                merged = true;
                 return Ok(Some(walk.at(x)));
             }
             let Some((_, first)) = walk.producer(x).filter(|_| walk.uses(x) == 1 && !merged) else {
@@ -40,7 +42,7 @@ pub fn merge_mul_add(mut model: Model) -> Result<Model, ConvertError> {
                 return Ok(None);
             };
             let turned = first_mul.iter().all(|&m| m == -1.0) && first_add.iter().all(|&a| a == a.trunc());
-            if turned && walk.value_type(first.inputs[0]).dtype == DType::I32 {
+            if turned && is_integer(walk, first.inputs[0]) {
                 return Ok(None);
             }
             let wide = |v: &f32| f64::from(*v);
@@ -66,4 +68,15 @@ fn readers_convert(walk: &Rewrite, value: ValueId) -> bool {
         )
     };
     walk.readers(value).is_some_and(|mut readers| readers.all(converts))
+}
+
+/// Whether an old value is a dot product, or one that is clipped at integers.
+fn is_integer(walk: &Rewrite, value: ValueId) -> bool {
+    let clipped = |op: &Op| match op {
+        Op::Relu => true,
+        Op::Clip { min, max } => *min == min.trunc() && *max == max.trunc(),
+        _ => false,
+    };
+    let dot = |value: ValueId| walk.value_type(value).dtype == DType::I32;
+    dot(value) || walk.producer(value).is_some_and(|(_, node)| clipped(&node.op) && dot(node.inputs[0]))
 }

@@ -67,17 +67,9 @@ fn scaled(reader: &mut Reader, op: &Operator, dot: ValueId, k: usize, activation
     let (scale, bias) = (reader.vector(op, 2, channels)?, reader.vector(op, 3, channels)?);
     reader.spend(channels.checked_mul(16))?;
     let k = k as f32;
-    let mut count =
-        reader.draft.mul_add(&format!("{}.count", op.name), dot, vec![-1.0; channels], vec![k; channels])?;
-    let limits = match activation {
-        Activation::None => None,
-        Activation::Relu => Some((0.0, k)),
-        Activation::ReluN1To1 => Some((k - 1.0, k + 1.0)),
-        Activation::Relu6 => Some(((k - 6.0).max(0.0), k)),
-    };
-    if let Some((min, max)) = limits {
-        count = reader.draft.node(&format!("{}.activation", op.name), Op::Clip { min, max }, &[count])?;
-    }
+    // Clipped, a dot product is still an integer.
+    let dot = reader.draft.activation(&op.name, dot, activation)?;
+    let count = reader.draft.mul_add(&format!("{}.count", op.name), dot, vec![-1.0; channels], vec![k; channels])?;
     let add = scale.iter().zip(&bias).map(|(&s, &b)| (f64::from(b) + f64::from(k) * f64::from(s)) as f32).collect();
     let mul = scale.iter().map(|s| -s).collect();
     reader.draft.mul_add(&op.name, count, mul, add)
