@@ -165,6 +165,17 @@ fn the_samples_from_end_to_end() {
 }
 
 #[test]
+fn a_scaled_kernel_that_the_graph_computes_becomes_bits() {
+    let sample = samples().into_iter().find(|s| name_of(s) == "folded_kernel").unwrap();
+    let imported = tflite::read(&std::fs::read(sample.join("model.tflite")).unwrap()).unwrap();
+    assert!(imported.operators.contains_key("ABS"), "{:?}", imported.operators);
+    let imported = passes::simplify(imported).unwrap();
+    assert_eq!(imported.warnings, []);
+    let ops: Vec<&str> = imported.model.graph.nodes.iter().map(|node| node.op.name()).collect();
+    assert!(ops.contains(&"binary_conv2d") && !ops.contains(&"conv2d"), "{ops:?}");
+}
+
+#[test]
 fn a_network_of_int8_becomes_real_and_says_so() {
     let sample = samples().into_iter().find(|s| name_of(s).contains("int8")).unwrap();
     let imported = tflite::read(&std::fs::read(sample.join("model.tflite")).unwrap()).unwrap();

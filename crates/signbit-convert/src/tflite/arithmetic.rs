@@ -9,10 +9,10 @@ use super::schema::Operator;
 use crate::Activation;
 
 const SOFTMAX_OPTIONS: u8 = 9;
-const ADD_OPTIONS: u8 = 11;
-const MUL_OPTIONS: u8 = 21;
-const SUB_OPTIONS: u8 = 28;
-const DIV_OPTIONS: u8 = 29;
+pub(super) const ADD_OPTIONS: u8 = 11;
+pub(super) const MUL_OPTIONS: u8 = 21;
+pub(super) const SUB_OPTIONS: u8 = 28;
+pub(super) const DIV_OPTIONS: u8 = 29;
 const LEAKY_RELU_OPTIONS: u8 = 75;
 
 /// Two operands of which at least one is a value.
@@ -25,17 +25,17 @@ enum Operands {
 }
 
 fn operands(reader: &mut Reader, op: &Operator) -> Result<Operands> {
-    let constant = [reader.constant(op, 0)?, reader.constant(op, 1)?];
+    let constant = [reader.is_constant(op, 0)?, reader.is_constant(op, 1)?];
     Ok(match constant {
-        [_, Some(_)] => {
+        [_, true] => {
             let x = reader.real(op, 0)?;
             Operands::ByConstant(x, per_channel(reader, op, 1, x)?)
         }
-        [Some(_), None] => {
+        [true, false] => {
             let x = reader.real(op, 1)?;
             Operands::ConstantBy(per_channel(reader, op, 0, x)?, x)
         }
-        [None, None] => Operands::Values(reader.real(op, 0)?, reader.real(op, 1)?),
+        [false, false] => Operands::Values(reader.real(op, 0)?, reader.real(op, 1)?),
     })
 }
 

@@ -1,11 +1,12 @@
 //! Constants of the file: real numbers, whatever they are stored as, and short lists of integers.
 
 use super::Result;
+use super::fold::Folded;
 use super::reader::{Dim, Held, Reader};
 use super::schema::{Kind, Operator, Quantization, TensorInfo, malformed};
 
 /// A constant of real numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reals {
     pub(super) shape: Vec<usize>,
     pub(super) data: Vec<f32>,
@@ -35,6 +36,12 @@ impl Kind {
 impl<'a> Reader<'_, 'a> {
     /// A constant operand's real numbers.
     pub(super) fn reals(&mut self, op: &Operator, i: usize) -> Result<Reals> {
+        if matches!(self.held(op, i)?, Some(Held::Folded(Folded { packed: true, .. }))) {
+            return Err(op.refuse(format!("its input {i} is packed bits, it must be real")));
+        }
+        if let Some(reals) = self.folded(op, i)? {
+            return Ok(reals);
+        }
         let Some(index) = self.constant(op, i)? else {
             return Err(op.refuse(format!("its input {i} is not a constant")));
         };

@@ -12,6 +12,7 @@ mod codes;
 mod constant;
 mod conv;
 mod flex;
+mod fold;
 mod lce;
 mod packed;
 mod pad;

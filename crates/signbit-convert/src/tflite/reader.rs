@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use signbit_model::{DType, Op, Shape, ValueId};
 
+use super::fold::{self, Folded};
 use super::schema::{File, Operator, TensorInfo, malformed};
 use super::{Result, arithmetic, conv, lce, pad, pool, shape, slice};
 use crate::{Activation, Draft, Imported, Warning};
@@ -15,6 +16,8 @@ pub(super) enum Held {
     Value(ValueId),
     /// The same constant as another tensor, whose data the file has.
     Constant(usize),
+    /// A constant that the graph computes from others.
+    Folded(Folded),
     /// Dimensions of a shape, computed by the graph.
     Dims(Vec<Dim>),
 }
@@ -39,6 +42,9 @@ pub(super) struct Reader<'f, 'a> {
     /// Bytes that may still be allocated for constants.
     budget: usize,
     told_quantized: bool,
+    /// The operator that is read, and by tensor the last one that reads it.
+    at: usize,
+    last_uses: BTreeMap<usize, usize>,
 }
 
 /// Bytes of constants that a file may become, beside 16 times its own size.
@@ -47,6 +53,7 @@ const BUDGET: usize = 4 << 20;
 pub(super) fn read(bytes: &[u8]) -> Result<Imported> {
     let file = File::read(bytes)?;
     let mut reader = Reader::of_graph(&file)?;
+    reader.find_last_uses()?;
     reader.run()?;
     let outputs = file.outputs()?;
     let [output] = outputs[..] else {
@@ -87,6 +94,8 @@ impl<'f, 'a> Reader<'f, 'a> {
             batch,
             budget: file.len().saturating_mul(16).saturating_add(BUDGET),
             told_quantized: false,
+            at: 0,
+            last_uses: BTreeMap::new(),
         }
     }
 
@@ -94,9 +103,34 @@ impl<'f, 'a> Reader<'f, 'a> {
     pub(super) fn run(&mut self) -> Result<()> {
         for i in 0..self.file.operators() {
             let op = self.file.operator(i)?;
+            self.at = i;
+            let read: Vec<usize> = op.inputs.iter().flatten().copied().filter(|&t| self.is_last_use(t)).collect();
             self.step(op)?;
+            for tensor in read {
+                if matches!(self.held.get(&tensor), Some(Held::Folded(_))) {
+                    self.forget(tensor);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// From now on, constants that the graph computes are dropped behind their last use.
+    fn find_last_uses(&mut self) -> Result<()> {
+        for i in 0..self.file.operators() {
+            self.last_uses.extend(self.file.operator(i)?.inputs.into_iter().flatten().map(|index| (index, i)));
+        }
+        Ok(())
+    }
+
+    /// Whether the operator that is read is the last that reads this tensor, as far as that is known.
+    pub(super) fn is_last_use(&self, tensor: usize) -> bool {
+        self.last_uses.get(&tensor) == Some(&self.at)
+    }
+
+    /// A tensor that is not read again.
+    pub(super) fn forget(&mut self, tensor: usize) {
+        self.held.remove(&tensor);
     }
 
     /// Translates one operator.
@@ -105,6 +139,9 @@ impl<'f, 'a> Reader<'f, 'a> {
         if !self.names.insert(op.name.clone()) {
             op.name = format!("{}.{}", op.name, op.outputs.first().copied().unwrap_or(0));
             self.names.insert(op.name.clone());
+        }
+        if fold::fold(self, &op)? {
+            return Ok(());
         }
         match op.kind.as_str() {
             "LceQuantize" => lce::quantize(self, &op),
@@ -228,7 +265,12 @@ impl<'f, 'a> Reader<'f, 'a> {
         }
     }
 
-    /// The tensor that has a constant operand's data; `None` for a value.
+    /// Whether the operand `i` is a constant, of the file or computed.
+    pub(super) fn is_constant(&self, op: &Operator, i: usize) -> Result<bool> {
+        Ok(matches!(self.held(op, i)?, None | Some(Held::Constant(_) | Held::Folded(_))))
+    }
+
+    /// The tensor in the file that has a constant operand's data; `None` for anything else.
     pub(super) fn constant(&self, op: &Operator, i: usize) -> Result<Option<usize>> {
         match self.held(op, i)? {
             None => Ok(Some(op.needs(i)?)),
