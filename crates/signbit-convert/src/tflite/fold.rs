@@ -39,7 +39,7 @@ pub(super) fn fold(reader: &mut Reader, op: &Operator) -> Result<bool> {
         // The engine's bit is `v < 0`.
         "LceQuantize" => (1, |r, op| each(r, op, |v| if v < 0.0 { -1.0 } else { 1.0 })),
         "LceDequantize" => (1, dequantize),
-        "CAST" => (1, |r, op| each(r, op, |v| v)),
+        "CAST" => (1, cast),
         "RESHAPE" | "SQUEEZE" | "EXPAND_DIMS" => (1, reshape),
         "TRANSPOSE" => (1, transpose),
         "MEAN" => (1, mean),
@@ -86,6 +86,15 @@ fn each(reader: &mut Reader, op: &Operator, f: fn(f32) -> f32) -> Result<Reals> 
     reader.spend(x.data.len().checked_mul(4))?;
     x.data.iter_mut().for_each(|v| *v = f(*v));
     Ok(x)
+}
+
+/// Of another float type. A cast of integers takes them without their scale.
+fn cast(reader: &mut Reader, op: &Operator) -> Result<Reals> {
+    let index = reader.constant(op, 0)?.map_or_else(|| op.needs(0), Ok)?;
+    match reader.file.tensor(index)?.kind {
+        Kind::F16 | Kind::F32 => each(reader, op, |v| v),
+        other => Err(op.refuse(format!("a cast of {other:?}"))),
+    }
 }
 
 fn clipping(activation: Activation) -> fn(f32) -> f32 {
