@@ -1,4 +1,4 @@
-"""Networks whose `.tflite` computes on constants, as LCE leaves it where a kernel is too large for its converter to fold.
+"""Networks whose `.tflite` computes on constants, as LCE leaves it for kernels too large for its converter to fold.
 
     lce_constants.py OUT [TEXT]      writes OUT/folded_*/{model.tflite, input.npy, output.npy}
 
@@ -56,7 +56,8 @@ def arithmetic(x, table, divisor):
     factor = function(lambda t: tf.reduce_mean(tf.nn.relu6(-t + 0.5), axis=0), table)
     weights = function(lambda t: tf.transpose(tf.reshape(t, (3, 4))) * -2.0, table)
     pixels = function(lambda x, f: x * f + f, x, factor)
-    return function(lambda p, w: tf.matmul(tf.reduce_mean(p, axis=[1, 2])[:, 1:4], w, transpose_b=True), pixels, weights)
+    part = function(lambda p: tf.reduce_mean(p, axis=[1, 2])[:, 1:4], pixels)
+    return function(lambda p, w: tf.matmul(p, w, transpose_b=True), part, weights)
 
 
 def with_constants(data, values):
