@@ -1,6 +1,6 @@
 //! Networks out again: ONNX and Larq Compute Engine's `.tflite`.
 //!
-//! Both exporters take any valid [`Model`](signbit_model::Model), also one that `signbit pack` made. Bits and
+//! Both exporters take any valid [`Model`], also one that `signbit pack` made. Bits and
 //! integers come out exactly; real sums run in the other system's own order, so that real outputs agree to about
 //! 1e-6 of their size, and a sign of a real number that lies that close to 0 may differ.
 
