@@ -3,7 +3,7 @@
 mod common;
 
 use common::parts::{Parts, parts, with_header};
-use common::small;
+use common::{every_operator, small};
 use serde_json::{Value, json};
 use signbit_model::file::{self, from_bytes, from_bytes_unverified, load, save, to_bytes};
 use signbit_model::{FileError, ModelError, TensorError};
@@ -329,4 +329,30 @@ fn a_graph_that_does_not_validate_is_not_read() {
     parts.model["graph"]["nodes"][0]["inputs"] = json!([0, 0]);
     let error = from_bytes_unverified(&parts.bytes()).unwrap_err();
     assert!(matches!(&error, ModelError::Node { node, .. } if node == "sign"), "{error:?}");
+}
+
+/// Files of before the defaults were left out.
+#[test]
+fn defaults_that_are_written_are_read() {
+    let model = every_operator();
+    let mut parts = parts(&model);
+    let mut added = 0;
+    for node in parts.model["graph"]["nodes"].as_array_mut().unwrap() {
+        let op = node["op"].as_object_mut().unwrap();
+        if op["op"] == "conv2d" || op["op"] == "binary_conv2d" {
+            op.entry("groups").or_insert_with(|| json!(1));
+        }
+        if let Some(geometry) = op.get_mut("geometry").and_then(Value::as_object_mut) {
+            for (field, default) in
+                [("stride", json!([1, 1])), ("dilation", json!([1, 1])), ("pads", json!([0, 0, 0, 0]))]
+            {
+                geometry.entry(field).or_insert_with(|| {
+                    added += 1;
+                    default
+                });
+            }
+        }
+    }
+    assert!(added > 0, "the model has windows with defaults");
+    assert_eq!(from_bytes_unverified(&parts.bytes()).unwrap(), model);
 }

@@ -114,12 +114,31 @@ fn read_model(header: &Header, body: &[u8]) -> Result<Model, ModelError> {
     };
     model.validate()?;
     // Fields that the types above skip would be lost on the next save.
-    let found: serde_json::Value = serde_json::from_str(json).map_err(graph_error)?;
+    let mut found: serde_json::Value = serde_json::from_str(json).map_err(graph_error)?;
+    leave_out_defaults(&mut found);
     let written = serde_json::to_value(describe(&model)).map_err(graph_error)?;
     if found != written {
         return Err(FileError::NotCanonical.into());
     }
     Ok(model)
+}
+
+/// Takes the fields of operators out that a writer leaves out today, but older ones wrote.
+fn leave_out_defaults(model: &mut serde_json::Value) {
+    let nodes = model.get_mut("graph").and_then(|graph| graph.get_mut("nodes")).and_then(|nodes| nodes.as_array_mut());
+    for op in nodes.into_iter().flatten().filter_map(|node| node.get_mut("op")?.as_object_mut()) {
+        if op.get("groups").is_some_and(|groups| groups.as_u64() == Some(1)) {
+            op.remove("groups");
+        }
+        if let Some(window) = op.get_mut("geometry").and_then(|geometry| geometry.as_object_mut()) {
+            for (field, default) in [("stride", 1), ("dilation", 1), ("pads", 0)] {
+                let is_default = |value: &serde_json::Value| value.as_u64() == Some(default);
+                if window.get(field).and_then(|v| v.as_array()).is_some_and(|v| v.iter().all(is_default)) {
+                    window.remove(field);
+                }
+            }
+        }
+    }
 }
 
 fn read_tensors(
