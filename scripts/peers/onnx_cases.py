@@ -64,7 +64,19 @@ def export(net, shape, opset=17, dynamo=False, batch="batch", **more):
         axes = {"x": {0: batch}} if batch else None
         names = {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": axes}
         torch.onnx.export(net, (example,), file, dynamo=False, opset_version=opset, **names, **more)
-    return onnx.load_from_string(file.getvalue())
+    model = onnx.load_from_string(file.getvalue())
+    without_traces(model)
+    return model
+
+
+def without_traces(message):
+    """Takes out where in which program a node was made: paths of the machine that exported it."""
+    for field, value in message.ListFields():
+        if field.name in ("metadata_props", "doc_string"):
+            message.ClearField(field.name)
+        elif field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                without_traces(part)
 
 
 def binary(conv, x, alpha=True):
