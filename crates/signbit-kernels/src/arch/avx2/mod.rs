@@ -12,7 +12,7 @@ mod tables;
 use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
-use crate::{conv::Out, isa::Avx2, shape::Conv, threshold::Thresholds};
+use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
     // SAFETY: the token proves that the CPU has AVX2.
@@ -82,4 +82,13 @@ pub(crate) fn scale_map(_: Avx2, conv: &Conv, x: &[f32], scratch: &mut [f32], ou
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, scratch, out) }
+}
+
+pub(crate) fn elementwise(_: Avx2, op: &Elementwise<'_>, x: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(op: &Elementwise<'_>, x: &mut [f32]) {
+        super::generic::elementwise::apply(op, x);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(op, x) }
 }

@@ -1,0 +1,52 @@
+//! The elementwise operators: loops that the compiler vectorises, compiled once for each instruction set.
+
+use crate::elementwise::Elementwise;
+
+#[inline(always)]
+pub(crate) fn apply(op: &Elementwise<'_>, x: &mut [f32]) {
+    match *op {
+        Elementwise::MulAdd { mul, add } => by_channel([mul, add], x, |x, [mul, add]| x * mul + add),
+        Elementwise::Affine { mul, add } => x.iter_mut().for_each(|x| *x = *x * mul + add),
+        Elementwise::Relu => x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
+        Elementwise::PRelu { slope } => by_channel([slope], x, |x, [slope]| if x > 0.0 { x } else { slope * x }),
+        Elementwise::RPRelu { shift_in, slope, shift_out } => {
+            by_channel([shift_in, slope, shift_out], x, |x, [shift_in, slope, shift_out]| {
+                let t = x - shift_in;
+                (if x > shift_in { t } else { slope * t }) + shift_out
+            });
+        }
+        Elementwise::Clip { min, max } => x.iter_mut().for_each(|x| *x = clip(*x, min, max)),
+        Elementwise::Add(other) => x.iter_mut().zip(other).for_each(|(x, other)| *x += other),
+        Elementwise::Mul(other) => x.iter_mut().zip(other).for_each(|(x, other)| *x *= other),
+        Elementwise::MulChannel(factors) => by_channel([factors], x, |x, [factor]| x * factor),
+        Elementwise::MulPixel(factors) => {
+            for (x, factor) in x.chunks_exact_mut(x.len() / factors.len()).zip(factors) {
+                x.iter_mut().for_each(|x| *x *= factor);
+            }
+        }
+    }
+}
+
+/// Calls `f` with each element and the `N` numbers of its channel.
+#[inline(always)]
+fn by_channel<const N: usize>(numbers: [&[f32]; N], x: &mut [f32], f: impl Fn(f32, [f32; N]) -> f32) {
+    let channels = numbers[0].len();
+    let numbers = numbers.map(|numbers| &numbers[..channels]);
+    for x in x.chunks_exact_mut(channels) {
+        for c in 0..channels {
+            x[c] = f(x[c], numbers.map(|numbers| numbers[c]));
+        }
+    }
+}
+
+/// Written as the operator defines it: NaN stays, and a -0.0 at a bound of 0.0 too.
+#[inline(always)]
+fn clip(x: f32, min: f32, max: f32) -> f32 {
+    if x < min {
+        min
+    } else if x > max {
+        max
+    } else {
+        x
+    }
+}
