@@ -162,6 +162,57 @@ fn long_windows() {
     assert_all(failures);
 }
 
+/// Channel counts of less than a word to several blocks of words, windows of few taps, of more, and of more than the
+/// depthwise kernel takes, with every kind of taps outside.
+#[test]
+fn depthwise() {
+    let mut failures = Vec::new();
+    let windows = [
+        ([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+        ([3, 3], [1, 1], [1, 1], [1, 1, 1, 1]),
+        ([3, 3], [2, 2], [1, 1], [0, 1, 1, 0]),
+        ([3, 5], [1, 2], [2, 1], [2, 0, 3, 4]),
+        ([4, 4], [2, 1], [1, 2], [4, 6, 0, 3]),
+        ([5, 3], [1, 1], [3, 2], [6, 9, 6, 9]),
+        ([7, 9], [1, 3], [1, 1], [3, 4, 3, 4]),
+        ([8, 8], [1, 1], [1, 1], [4, 3, 4, 5]),
+    ];
+    for (i, channels) in SIZES.into_iter().chain([191, 192, 193, 256, 257, 300, 330, 512, 577]).enumerate() {
+        for (j, (kernel, stride, dilation, pads)) in windows.into_iter().enumerate() {
+            for padding in PADDINGS {
+                // Wide and narrow pictures; the largest windows need their padding.
+                let [h, w] = [[5, 9], [4, 3], [2, 6]][(i + j) % 3];
+                let base = Conv::new([2, h, w, channels], channels, kernel);
+                let conv = Conv { groups: channels, stride, dilation, pads, padding, ..base };
+                let case = Case::new(conv, (i * 8 + j) as u64);
+                failures.extend(case.failures(0..1));
+                failures.extend(case.failures(1..conv.rows()));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
+/// Thresholds around every count of a depthwise window and at the ends of their range, in both directions.
+#[test]
+fn depthwise_thresholds() {
+    let mut failures = Vec::new();
+    for (kernel, padding) in
+        [[1, 1], [3, 3], [3, 5], [4, 4], [7, 7], [7, 9]].into_iter().flat_map(|kernel| PADDINGS.map(|p| (kernel, p)))
+    {
+        let taps = (kernel[0] * kernel[1]) as i32;
+        let around: Vec<i32> = (-taps - 2..=taps + 2).chain([i32::MIN, i32::MIN + 1, i32::MAX - 1, i32::MAX]).collect();
+        let channels = 2 * around.len();
+        let conv = Conv { padding, pads: [1, 2, 3, 1], ..Conv::new([1, 7, 8, channels], channels, kernel) };
+        let mut case = Case::new(Conv { groups: channels, ..conv }, taps as u64);
+        case.t = [around.as_slice(); 2].concat();
+        let directions: Vec<i32> = (0..channels).map(|i| if i < around.len() { 1 } else { -1 }).collect();
+        case.flip = pack_rows(&directions, channels);
+        failures.extend(case.failures(0..conv.rows()));
+    }
+    assert_all(failures);
+}
+
 /// Every pair of rows of up to 6 bits.
 #[test]
 fn exhaustive_small_k() {

@@ -1,6 +1,7 @@
 //! Pooling and the scale map: the same code for every instruction set, compiled once for each. The
-//! real convolution is in [`real`].
+//! real convolution is in [`real`], the binary depthwise convolution in [`depthwise`].
 
+pub(crate) mod depthwise;
 pub(crate) mod real;
 
 use crate::{bits::words, shape::Conv, window::Pixels};
