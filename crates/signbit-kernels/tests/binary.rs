@@ -179,11 +179,11 @@ fn depthwise() {
     ];
     for (i, channels) in SIZES.into_iter().chain([191, 192, 193, 256, 257, 300, 330, 512, 577]).enumerate() {
         for (j, (kernel, stride, dilation, pads)) in windows.into_iter().enumerate() {
-            for padding in PADDINGS {
+            for padding in if channels > 130 { &PADDINGS[(i + j) % 3..][..1] } else { &PADDINGS } {
                 // Wide and narrow pictures; the largest windows need their padding.
-                let [h, w] = [[5, 9], [4, 3], [2, 6]][(i + j) % 3];
+                let [h, w] = [[3, 9], [4, 3], [2, 6]][(i + j) % 3];
                 let base = Conv::new([2, h, w, channels], channels, kernel);
-                let conv = Conv { groups: channels, stride, dilation, pads, padding, ..base };
+                let conv = Conv { groups: channels, stride, dilation, pads, padding: *padding, ..base };
                 let case = Case::new(conv, (i * 8 + j) as u64);
                 failures.extend(case.failures(0..1));
                 failures.extend(case.failures(1..conv.rows()));

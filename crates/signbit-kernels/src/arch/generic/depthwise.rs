@@ -163,34 +163,38 @@ impl<'a, const P: usize> Job<'a, P> {
         let mut start = first;
         for done in (0..total).step_by(step_out) {
             let place = Place { at: at + done, lanes: lanes.min(total - done), odd };
-            let mut planes = counters.start[odd as usize];
-            match whole {
-                true => self.count::<true>(&mut planes, weights, start, taps),
-                false => self.count::<false>(&mut planes, weights, start, taps),
-            }
+            let planes = &counters.start[odd as usize];
+            let planes = match whole {
+                true => self.count::<true>(planes, weights, start, taps),
+                false => self.count::<false>(planes, weights, start, taps),
+            };
             self.store(out, &place, &planes, counters);
             start = start.wrapping_add(step_in);
         }
     }
 
     /// The taps of a window that has some outside, and whether the number of those that do not count is odd.
+    #[inline(always)]
     fn taps(&self, window: &Window) -> (Taps, bool) {
-        let conv = self.conv;
-        let (mut taps, mut odd) = (Taps { inside: 0, mismatches: 0 }, false);
-        for tap in 0..conv.taps() {
-            if window.contains(tap / conv.kernel[1], tap % conv.kernel[1]) {
-                taps.inside |= 1 << tap;
-            } else if conv.padding == Padding::Zero {
-                taps.mismatches |= (odd as u64) << tap;
-                odd = !odd;
-            }
+        let [width, len] = [self.conv.kernel[1], self.conv.taps()];
+        let row = ((1u64 << window.kx().len()) - 1) << window.kx().start;
+        let inside = window.ky().fold(0, |inside, ky| inside | row << (ky * width));
+        if self.conv.padding != Padding::Zero {
+            return (Taps { inside, mismatches: 0 }, false);
         }
-        (taps, odd)
+        let (mut outside, mut mismatches, mut odd) = (!inside & ((1 << len) - 1), 0, false);
+        while outside != 0 {
+            let first = outside & outside.wrapping_neg();
+            mismatches |= if odd { first } else { 0 };
+            outside ^= first;
+            odd = !odd;
+        }
+        (Taps { inside, mismatches }, odd)
     }
 
-    /// Adds the mismatches of the window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
+    /// `planes` and the mismatches of the window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
     #[inline(always)]
-    fn count<const WHOLE: bool>(&self, planes: &mut [Lanes; P], weights: &[Lanes], start: usize, taps: Taps) {
+    fn count<const WHOLE: bool>(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
         let tap = |tap: usize, weight: &Lanes, offset: usize| {
             if WHOLE || taps.inside >> tap & 1 == 1 {
                 let acts = load(self.acts, start.wrapping_add(offset));
@@ -202,14 +206,17 @@ impl<'a, const P: usize> Job<'a, P> {
                 Padding::MinusOne => *weight,
             }
         };
-        let (pairs, last) = weights.as_chunks::<2>();
-        let (offset_pairs, last_offset) = self.offsets[..weights.len()].as_chunks::<2>();
+        let (first, pairs) = weights.as_rchunks::<2>();
+        let (first_offset, offset_pairs) = self.offsets[..weights.len()].as_rchunks::<2>();
+        let mut planes = match (first, first_offset) {
+            ([weight], [offset]) => add(planes, &tap(0, weight, *offset), &[0; LANES]),
+            _ => *planes,
+        };
         for (i, (pair, offsets)) in pairs.iter().zip(offset_pairs).enumerate() {
-            add(planes, &tap(2 * i, &pair[0], offsets[0]), &tap(2 * i + 1, &pair[1], offsets[1]));
+            let i = first.len() + 2 * i;
+            planes = add(&planes, &tap(i, &pair[0], offsets[0]), &tap(i + 1, &pair[1], offsets[1]));
         }
-        if let ([weight], [offset]) = (last, last_offset) {
-            add(planes, &tap(2 * pairs.len(), weight, *offset), &[0; LANES]);
-        }
+        planes
     }
 
     #[inline(always)]
@@ -261,7 +268,9 @@ impl<const P: usize> Counters<P> {
             let Some(t) = t.chunks(64).nth(word) else { break };
             counters.keep[lane] = u64::MAX >> (64 - t.len());
             counters.flip[lane] = flip[word] & counters.keep[lane];
-            for odd in 0..2 {
+            // Only taps that do not count can be an odd number.
+            let kinds = if conv.padding == Padding::Zero && conv.pads != [0; 4] { 2 } else { 1 };
+            for odd in 0..kinds {
                 let mut starts = [0; 64];
                 for (start, t) in starts.iter_mut().zip(t) {
                     let limit = ((taps - odd as i64 - *t as i64) >> 1).clamp(-1, taps);
@@ -288,17 +297,18 @@ fn load(acts: &[u64], at: usize) -> Lanes {
     acts.first_chunk().copied().unwrap_or_else(|| end(acts))
 }
 
-/// Adds two bits to each counter.
+/// Counters and two bits more of each.
 #[inline(always)]
-fn add<const P: usize>(planes: &mut [Lanes; P], a: &Lanes, b: &Lanes) {
+fn add<const P: usize>(planes: &[Lanes; P], a: &Lanes, b: &Lanes) -> [Lanes; P] {
     let different = zip(a, b, |a, b| a ^ b);
     let mut carry = zip(&zip(a, b, |a, b| a & b), &zip(&planes[0], &different, |p, d| p & d), |x, y| x | y);
-    planes[0] = zip(&planes[0], &different, |p, d| p ^ d);
-    for plane in &mut planes[1..] {
-        let next = zip(plane, &carry, |p, c| p & c);
-        *plane = zip(plane, &carry, |p, c| p ^ c);
-        carry = next;
+    let mut sums = *planes;
+    sums[0] = zip(&planes[0], &different, |p, d| p ^ d);
+    for p in 1..P {
+        sums[p] = zip(&planes[p], &carry, |p, c| p ^ c);
+        carry = zip(&planes[p], &carry, |p, c| p & c);
     }
+    sums
 }
 
 #[inline(always)]
@@ -369,7 +379,7 @@ mod tests {
             // Channel `c` gets bit `i` where `c` is larger than 3 * i.
             let bits = [u64::MAX.checked_shl(3 * i as u32 + 1).unwrap_or(0); LANES];
             let (a, b) = if i % 2 == 0 { (bits, [0; LANES]) } else { ([0; LANES], bits) };
-            add(&mut counters, &a, &b);
+            counters = add(&counters, &a, &b);
         }
         let expected = core::array::from_fn(|c| starts[c] + (0..15).filter(|i| c > 3 * i).count() as u8);
         assert_eq!(counts(counters.map(|plane| plane[LANES - 1])), expected);
