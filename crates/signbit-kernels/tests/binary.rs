@@ -127,12 +127,30 @@ fn long_dot_products() {
     for (k, n) in [(15_360, 9), (15_361, 33), (65_537, 40), (70_001, 3), (200_000, 8)] {
         let conv = Conv::dense(3, k, n);
         failures.extend(Case::new(conv, k as u64).failures(0..3));
+        failures.extend(Case::new(conv, k as u64).failures(2..3));
         for sign in [1, -1] {
             let (x, w) = (vec![1; 3 * k], vec![sign; n * k]);
             let case = Case::of(conv, &x, &w, &mut Rng(1));
             assert_eq!(case.dots[0], sign * k as i32);
             failures.extend(case.failures(0..3));
+            failures.extend(case.failures(0..1));
         }
+    }
+    assert_all(failures);
+}
+
+/// One row of a batch, with all numbers of blocks of output channels side by side, and in groups.
+#[test]
+fn one_row() {
+    let mut failures = Vec::new();
+    for (i, k) in SIZES.into_iter().chain([247, 248, 249, 496, 505, 1000]).enumerate() {
+        for n in [8, 31, 40, 65, 127, 128, 161, 224, 300] {
+            failures.extend(Case::new(Conv::dense(3, k, n), (i * 512 + n) as u64).failures(1..2));
+        }
+    }
+    for (k, n, groups) in [(128, 16, 2), (192, 150, 3), (260, 300, 2), (512, 400, 2), (2 * 15_424, 72, 2)] {
+        let conv = Conv { groups, ..Conv::dense(3, k, n) };
+        failures.extend(Case::new(conv, k as u64).failures(2..3));
     }
     assert_all(failures);
 }
@@ -233,7 +251,9 @@ fn all_bits_equal_or_different() {
     for k in (8..600).step_by(37).chain([240, 241, 248, 480, 1920, 15_360]) {
         for sign in [1, -1] {
             let (x, w) = (vec![1; 4 * k], vec![sign; 64 * k]);
-            failures.extend(Case::of(Conv::dense(4, k, 64), &x, &w, &mut Rng(k as u64)).failures(0..4));
+            let case = Case::of(Conv::dense(4, k, 64), &x, &w, &mut Rng(k as u64));
+            failures.extend(case.failures(0..4));
+            failures.extend(case.failures(1..2));
         }
     }
     assert_all(failures);
