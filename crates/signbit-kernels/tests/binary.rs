@@ -211,19 +211,44 @@ fn depthwise() {
     assert_all(failures);
 }
 
-/// Thresholds around every count of a depthwise window and at the ends of their range, in both directions.
+/// Groups of 2 to 32 channels and of others, whole words of them and parts.
 #[test]
-fn depthwise_thresholds() {
+fn small_groups() {
     let mut failures = Vec::new();
-    for (kernel, padding) in
-        [[1, 1], [3, 3], [3, 5], [4, 4], [7, 7], [7, 9]].into_iter().flat_map(|kernel| PADDINGS.map(|p| (kernel, p)))
+    let windows = [
+        ([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+        ([3, 3], [1, 1], [1, 1], [1, 1, 1, 1]),
+        ([2, 5], [2, 2], [1, 2], [1, 4, 3, 5]),
+        ([4, 7], [1, 3], [1, 1], [3, 4, 3, 4]),
+    ];
+    for (i, group) in [2, 3, 4, 6, 8, 16, 32].into_iter().enumerate() {
+        for (j, groups) in [1, 2, 8, 17, 33].into_iter().enumerate() {
+            for (l, (kernel, stride, dilation, pads)) in windows.into_iter().enumerate() {
+                let [h, w] = [[3, 9], [4, 3], [2, 6]][(i + j) % 3];
+                let (channels, padding) = (group * groups, PADDINGS[(i + j + l) % 3]);
+                let base = Conv::new([1, h, w, channels], channels, kernel);
+                let case = Case::new(Conv { groups, stride, dilation, pads, padding, ..base }, (i * 64 + j) as u64);
+                failures.extend(case.failures(0..case.conv.rows()));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
+/// Thresholds around every count of small windows and at the ends of their range, in both directions.
+#[test]
+fn thresholds_around_every_count() {
+    let mut failures = Vec::new();
+    for (i, (kernel, group)) in
+        [[1, 1], [3, 3], [3, 5], [4, 4], [7, 7], [7, 9]].into_iter().flat_map(|k| [1, 2, 4].map(|g| (k, g))).enumerate()
     {
-        let taps = (kernel[0] * kernel[1]) as i32;
-        let around: Vec<i32> = (-taps - 2..=taps + 2).chain([i32::MIN, i32::MIN + 1, i32::MAX - 1, i32::MAX]).collect();
-        let channels = 2 * around.len();
-        let conv = Conv { padding, pads: [1, 2, 3, 1], ..Conv::new([1, 7, 8, channels], channels, kernel) };
-        let mut case = Case::new(Conv { groups: channels, ..conv }, taps as u64);
-        case.t = [around.as_slice(); 2].concat();
+        let k = (group * kernel[0] * kernel[1]) as i32;
+        let around: Vec<i32> = (-k - 2..=k + 2).chain([i32::MIN, i32::MIN + 1, i32::MAX - 1, i32::MAX]).collect();
+        let channels = (2 * around.len()).next_multiple_of(group);
+        let (padding, groups) = (PADDINGS[(i + i / 3) % 3], channels / group);
+        let conv = Conv { padding, groups, pads: [1, 2, 3, 1], ..Conv::new([1, 5, 7, channels], channels, kernel) };
+        let mut case = Case::new(conv, k as u64);
+        case.t = around.iter().cycle().copied().take(channels).collect();
         let directions: Vec<i32> = (0..channels).map(|i| if i < around.len() { 1 } else { -1 }).collect();
         case.flip = pack_rows(&directions, channels);
         failures.extend(case.failures(0..conv.rows()));

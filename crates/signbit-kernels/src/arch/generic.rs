@@ -1,5 +1,5 @@
 //! Pooling and the scale map: the same code for every instruction set, compiled once for each. The
-//! real convolution is in [`real`], the binary depthwise convolution in [`depthwise`].
+//! real convolution is in [`real`], the binary convolution of small groups in [`depthwise`].
 
 pub(crate) mod depthwise;
 pub(crate) mod real;

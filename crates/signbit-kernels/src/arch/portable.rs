@@ -48,16 +48,17 @@ pub(crate) fn threshold(x: &[i32], channels: usize, thresholds: &Thresholds<'_>,
     }
 }
 
-/// Each tap of each row in words of its own: `[c_out][taps][words(group_in)]`. Depthwise layers have their own layout.
+/// Each tap of each row in words of its own: `[c_out][taps][words(group_in)]`. Depthwise layers and small groups
+/// have their own layout.
 pub(crate) fn packed_len(conv: &Conv) -> usize {
-    if depthwise::is_depthwise(conv) {
+    if depthwise::is_sliced(conv) {
         return depthwise::packed_len(conv);
     }
     conv.c_out * conv.taps() * words(conv.group_in())
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
-    if depthwise::is_depthwise(conv) {
+    if depthwise::is_sliced(conv) {
         return depthwise::pack_weights(conv, rows, out);
     }
     out.fill(0);
@@ -81,7 +82,7 @@ enum Tap<'a> {
 
 #[inline(always)]
 pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
-    if depthwise::is_depthwise(conv) {
+    if depthwise::is_sliced(conv) {
         return depthwise::conv(conv, acts, weights, rows, out);
     }
     let pixels = rows.len() * conv.out_w();

@@ -1,21 +1,24 @@
-//! The binary depthwise convolution: one input and one output channel per group.
+//! The binary depthwise convolution, and others of small groups with as many output as input channels.
 //!
 //! A word holds the same tap of 64 channels, and the mismatches of all of them are counted at once, in vertical
-//! counters: plane `p` is the word of bits `p` of 64 counts. Two taps enter by a full adder on plane 0 whose carry
+//! counters: plane `p` is the word of bits `p` of 64 counts. Two bits enter by a full adder on plane 0 whose carry
 //! ripples upwards. Words go four at a time, of one pixel or, where a pixel has fewer, of neighbouring ones.
 //!
+//! In groups of `g` channels each tap is `g` steps: with the activations turned by `r` places within each group,
+//! output channel `j` meets input channel `(j + r) mod g`. Depthwise is `g = 1`.
+//!
 //! # Thresholds
-//! With `m` mismatches of `T` taps, `dot >= t` is `m <= limit`, with `limit = (T - t) / 2` rounded down. The counters of
+//! With `m` mismatches of `T` bits, `dot >= t` is `m <= limit`, with `limit = (T - t) / 2` rounded down. The counters of
 //! `P` planes begin at `2^(P-1) - 1 - limit`, so that the last plane is the bit `m > limit` of each channel.
 //!
 //! # Taps outside
-//! Padding of +1 or -1 is a word of its own. Where taps outside do not count, every second one of them is a
+//! Padding of +1 or -1 is a word of its own. Where taps outside do not count, every second bit of them is a
 //! mismatch: two of them then add 1 - 1 = 0 to the dot product. An odd one out takes 1 from `T`.
 
 use core::ops::Range;
 
 use crate::{
-    bits::words,
+    bits::{read_bits, words},
     conv::Out,
     shape::{Conv, Padding},
     threshold::Thresholds,
@@ -28,30 +31,37 @@ const LANES: usize = 4;
 /// The same of each lane.
 type Lanes = [u64; LANES];
 
-/// Taps that 7 planes count, and more than a binary network has use for.
+/// Taps at most: bits of a word.
 const MAX_TAPS: usize = 63;
 
-/// Taps that 5 planes count.
-const FEW_TAPS: usize = 15;
+/// Channels of a group at most. In larger ones the words of one channel are long enough for other kernels.
+const MAX_GROUP: usize = 16;
 
 /// Whether the layout and the kernel here are for this geometry.
-pub(crate) fn is_depthwise(conv: &Conv) -> bool {
-    conv.groups == conv.c_in && conv.c_in == conv.c_out && conv.taps() <= MAX_TAPS
+pub(crate) fn is_sliced(conv: &Conv) -> bool {
+    let group = conv.group_in();
+    // 9 planes count up to 255.
+    let counts = conv.taps() <= MAX_TAPS && conv.k() <= 255;
+    let groups = group == 1 || (group <= MAX_GROUP && group.is_power_of_two() && conv.groups > 1);
+    conv.c_in == conv.c_out && groups && counts
 }
 
-/// For each block of four words, for each tap: four words, `[blocks][taps][4]`.
+/// For each block of four words, for each tap and turn: four words, `[blocks][taps][group][4]`.
 pub(crate) fn packed_len(conv: &Conv) -> usize {
-    words(conv.c_in).div_ceil(LANES) * conv.taps() * LANES
+    words(conv.c_in).div_ceil(LANES) * conv.k() * LANES
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
-    let (taps, words) = (conv.taps(), words(conv.c_in));
-    for (block, out) in out.chunks_exact_mut(taps * LANES).enumerate() {
+    let (k, group, words_in) = (conv.k(), conv.group_in(), words(conv.c_in));
+    for (block, out) in out.chunks_exact_mut(k * LANES).enumerate() {
         for (i, out) in out.iter_mut().enumerate() {
-            let (tap, word) = (i / LANES, word_of_lane(words, block, i % LANES));
-            // A row is the taps of one channel, in one word. Lanes behind the last word have no rows.
-            let rows = rows.iter().skip(word * 64).take(64);
-            *out = rows.enumerate().fold(0, |word, (channel, row)| word | (row >> tap & 1) << channel);
+            let (step, word) = (i / LANES, word_of_lane(words_in, block, i % LANES));
+            let (tap, turn) = (step / group, step % group);
+            // Lanes behind the last word have no rows.
+            let rows = rows.chunks_exact(words(k)).skip(word * 64).take(64);
+            *out = rows.enumerate().fold(0, |word, (channel, row)| {
+                word | read_bits(row, tap * group + (channel + turn) % group, 1) << channel
+            });
         }
     }
 }
@@ -63,10 +73,11 @@ fn word_of_lane(words: usize, block: usize, lane: usize) -> usize {
 
 #[inline(always)]
 pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
-    if conv.taps() <= FEW_TAPS {
-        Job::<5>::new(conv, acts).run(weights, rows, out);
-    } else {
-        Job::<7>::new(conv, acts).run(weights, rows, out);
+    // As many planes as count to K, and one more.
+    match conv.k() {
+        ..16 => Job::<5>::new(conv, acts).run(weights, rows, out),
+        ..64 => Job::<7>::new(conv, acts).run(weights, rows, out),
+        _ => Job::<9>::new(conv, acts).run(weights, rows, out),
     }
 }
 
@@ -75,6 +86,8 @@ struct Job<'a, const P: usize> {
     conv: &'a Conv,
     acts: &'a [u64],
     words: usize,
+    /// Of each turn, the bits that stay in their group when shifted down.
+    stay: [u64; MAX_GROUP],
     /// Words from the first tap of a window to each tap.
     offsets: [usize; MAX_TAPS],
     /// The output columns whose windows have all tap columns inside.
@@ -114,13 +127,19 @@ impl<'a, const P: usize> Job<'a, P> {
             Some(last) => (last / stride + 1).min(conv.out_w()),
             None => 0,
         };
-        Self { conv, acts, words, offsets, full: pad.div_ceil(stride).min(end)..end }
+        let mut stay = [u64::MAX; MAX_GROUP];
+        let group = conv.group_in();
+        for (turn, stay) in stay[..group].iter_mut().enumerate() {
+            // The low `group - turn` bits of each group.
+            *stay = ((1 << (group - turn)) - 1) * (u64::MAX / ((1 << group) - 1));
+        }
+        Self { conv, acts, words, stay, offsets, full: pad.div_ceil(stride).min(end)..end }
     }
 
     #[inline(always)]
     fn run(&self, weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
         let (conv, out_w) = (self.conv, self.conv.out_w());
-        for (block, weights) in weights.chunks_exact(conv.taps() * LANES).enumerate() {
+        for (block, weights) in weights.chunks_exact(conv.k() * LANES).enumerate() {
             let counters = Counters::<P>::of(conv, block, &out);
             for (i, row) in rows.clone().enumerate() {
                 let [n, oy] = [row / conv.out_h(), row % conv.out_h()];
@@ -165,8 +184,9 @@ impl<'a, const P: usize> Job<'a, P> {
             let place = Place { at: at + done, lanes: lanes.min(total - done), odd };
             let planes = &counters.start[odd as usize];
             let planes = match whole {
-                true => self.count::<true>(planes, weights, start, taps),
-                false => self.count::<false>(planes, weights, start, taps),
+                true if conv.group_in() == 1 => self.count::<true>(planes, weights, start, taps),
+                false if conv.group_in() == 1 => self.count::<false>(planes, weights, start, taps),
+                _ => self.count_groups(planes, weights, start, taps),
             };
             self.store(out, &place, &planes, counters);
             start = start.wrapping_add(step_in);
@@ -179,7 +199,7 @@ impl<'a, const P: usize> Job<'a, P> {
         let [width, len] = [self.conv.kernel[1], self.conv.taps()];
         let row = ((1u64 << window.kx().len()) - 1) << window.kx().start;
         let inside = window.ky().fold(0, |inside, ky| inside | row << (ky * width));
-        if self.conv.padding != Padding::Zero {
+        if self.conv.padding != Padding::Zero || self.conv.group_in() > 1 {
             return (Taps { inside, mismatches: 0 }, false);
         }
         let (mut outside, mut mismatches, mut odd) = (!inside & ((1 << len) - 1), 0, false);
@@ -192,7 +212,7 @@ impl<'a, const P: usize> Job<'a, P> {
         (Taps { inside, mismatches }, odd)
     }
 
-    /// `planes` and the mismatches of the window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
+    /// `planes` and the mismatches of the depthwise window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
     #[inline(always)]
     fn count<const WHOLE: bool>(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
         let tap = |tap: usize, weight: &Lanes, offset: usize| {
@@ -219,6 +239,36 @@ impl<'a, const P: usize> Job<'a, P> {
         planes
     }
 
+    /// `planes` and the mismatches of a window of groups of more than one channel, which are an even number.
+    #[inline(always)]
+    fn count_groups(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
+        let group = self.conv.group_in();
+        let mut planes = *planes;
+        let offsets = self.offsets.iter().zip(weights.chunks_exact(group));
+        for (tap, (offset, weights)) in offsets.enumerate() {
+            let acts = match self.conv.padding {
+                _ if taps.inside >> tap & 1 == 1 => load(self.acts, start.wrapping_add(*offset)),
+                Padding::One => [u64::MAX; LANES],
+                Padding::MinusOne => [0; LANES],
+                Padding::Zero => {
+                    for _ in 0..group / 2 {
+                        planes = add(&planes, &[u64::MAX; LANES], &[0; LANES]);
+                    }
+                    continue;
+                }
+            };
+            let turns = self.stay[..group].as_chunks::<2>().0;
+            for (i, (pair, stay)) in weights.as_chunks::<2>().0.iter().zip(turns).enumerate() {
+                let bits = |turn: usize, weight: &Lanes, stay: u64| {
+                    let turned = acts.map(|x| x >> turn & stay | x << (group - turn) & !stay);
+                    zip(&turned, weight, |x, w| x ^ w)
+                };
+                planes = add(&planes, &bits(2 * i, &pair[0], stay[0]), &bits(2 * i + 1, &pair[1], stay[1]));
+            }
+        }
+        planes
+    }
+
     #[inline(always)]
     fn store(&self, out: &mut Out<'_>, place: &Place, planes: &[Lanes; P], counters: &Counters<P>) {
         match out {
@@ -238,7 +288,7 @@ impl<'a, const P: usize> Job<'a, P> {
 
     #[inline(always)]
     fn store_dots<T>(&self, out: &mut [T], place: &Place, planes: &[Lanes; P], number: impl Fn(i32) -> T) {
-        let bits = self.conv.taps() as i32 - place.odd as i32;
+        let bits = self.conv.k() as i32 - place.odd as i32;
         for lane in 0..place.lanes {
             let (pixel, word) = ((place.at + lane) / self.words, (place.at + lane) % self.words);
             let row = &mut out[pixel * self.conv.c_out..][..self.conv.c_out];
@@ -262,19 +312,20 @@ impl<const P: usize> Counters<P> {
     fn of(conv: &Conv, block: usize, out: &Out<'_>) -> Self {
         let mut counters = Self { start: [[[0; LANES]; P]; 2], keep: [0; LANES], flip: [0; LANES] };
         let Out::Bits(_, Thresholds { t, flip }) = out else { return counters };
-        let taps = conv.taps() as i64;
+        let k = conv.k() as i64;
         for lane in 0..LANES {
             let word = word_of_lane(flip.len(), block, lane);
             let Some(t) = t.chunks(64).nth(word) else { break };
             counters.keep[lane] = u64::MAX >> (64 - t.len());
             counters.flip[lane] = flip[word] & counters.keep[lane];
-            // Only taps that do not count can be an odd number.
-            let kinds = if conv.padding == Padding::Zero && conv.pads != [0; 4] { 2 } else { 1 };
+            // Only bits that do not count can be an odd number.
+            let kinds =
+                if conv.padding == Padding::Zero && conv.group_in() == 1 && conv.pads != [0; 4] { 2 } else { 1 };
             for odd in 0..kinds {
                 let mut starts = [0; 64];
                 for (start, t) in starts.iter_mut().zip(t) {
-                    let limit = ((taps - odd as i64 - *t as i64) >> 1).clamp(-1, taps);
-                    *start = ((1 << (P - 1)) - 1 - limit) as u8;
+                    let limit = ((k - odd as i64 - *t as i64) >> 1).clamp(-1, k);
+                    *start = ((1 << (P - 1)) - 1 - limit) as u16;
                 }
                 let planes = planes::<P>(&starts);
                 for p in 0..P {
@@ -320,24 +371,24 @@ fn zip(a: &Lanes, b: &Lanes, op: impl Fn(u64, u64) -> u64) -> Lanes {
     out
 }
 
-/// The 64 counts of up to 8 planes.
+/// The 64 counts of up to 9 planes, of which the last is 0 if there are 9.
 #[inline(always)]
 fn counts<const P: usize>(planes: [u64; P]) -> [u8; 64] {
     let mut counts = [0; 64];
     for (i, counts) in counts.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        let square = planes.iter().rev().fold(0, |square, plane| square << 8 | plane >> (8 * i) & 0xff);
+        let square = planes[..P.min(8)].iter().rev().fold(0, |square, plane| square << 8 | plane >> (8 * i) & 0xff);
         *counts = transpose(square).to_le_bytes();
     }
     counts
 }
 
-/// The inverse of [`counts`].
-fn planes<const P: usize>(counts: &[u8; 64]) -> [u64; P] {
+/// The inverse of [`counts`], of numbers below `2^P`.
+fn planes<const P: usize>(counts: &[u16; 64]) -> [u64; P] {
     let mut planes = [0; P];
     for (i, counts) in counts.as_chunks::<8>().0.iter().enumerate() {
-        let square = transpose(u64::from_le_bytes(*counts));
+        let squares = [0, 8].map(|shift| transpose(u64::from_le_bytes(counts.map(|count| (count >> shift) as u8))));
         for (p, plane) in planes.iter_mut().enumerate() {
-            *plane |= (square >> (8 * p) & 0xff) << (8 * i);
+            *plane |= (squares[p / 8] >> (8 * (p % 8)) & 0xff) << (8 * i);
         }
     }
     planes
@@ -366,14 +417,15 @@ mod tests {
 
     #[test]
     fn planes_and_counts_are_inverse() {
-        let values = core::array::from_fn(|i| (i * 37 % 128) as u8);
-        assert_eq!(counts(planes::<7>(&values)), values);
+        let values = core::array::from_fn(|i| (i * 37 % 256) as u16);
+        assert_eq!(counts(planes::<9>(&values)).map(u16::from), values);
+        assert_eq!(planes::<9>(&[256; 64]), [0, 0, 0, 0, 0, 0, 0, 0, u64::MAX]);
     }
 
     /// Counters from any start, up to all that 5 planes hold.
     #[test]
     fn counters_count() {
-        let starts = core::array::from_fn(|i| (i % 17) as u8);
+        let starts = core::array::from_fn(|i| (i % 17) as u16);
         let mut counters = planes::<5>(&starts).map(|plane| [plane; LANES]);
         for i in 0..15u64 {
             // Channel `c` gets bit `i` where `c` is larger than 3 * i.
@@ -381,7 +433,7 @@ mod tests {
             let (a, b) = if i % 2 == 0 { (bits, [0; LANES]) } else { ([0; LANES], bits) };
             counters = add(&counters, &a, &b);
         }
-        let expected = core::array::from_fn(|c| starts[c] + (0..15).filter(|i| c > 3 * i).count() as u8);
+        let expected = core::array::from_fn(|c| starts[c] as u8 + (0..15).filter(|i| c > 3 * i).count() as u8);
         assert_eq!(counts(counters.map(|plane| plane[LANES - 1])), expected);
     }
 }
