@@ -86,6 +86,7 @@ fn main() {
         ("28x28x256 1x1 to 256", same(28, [256, 256], 1)),
         ("dense 1024 to 1024, batch 64", Conv::dense(64, 1024, 1024)),
         ("dense 1024 to 1024, batch 1", Conv::dense(1, 1024, 1024)),
+        ("dense 4096 to 4096, batch 1", Conv::dense(1, 4096, 4096)),
         ("28x28x100 3x3 to 100", same(28, [100, 100], 3)),
         ("28x28x128 3x3 depthwise", Conv { groups: 128, ..same(28, [128, 128], 3) }),
     ];

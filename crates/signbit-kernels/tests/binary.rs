@@ -127,12 +127,30 @@ fn long_dot_products() {
     for (k, n) in [(15_360, 9), (15_361, 33), (65_537, 40), (70_001, 3), (200_000, 8)] {
         let conv = Conv::dense(3, k, n);
         failures.extend(Case::new(conv, k as u64).failures(0..3));
+        failures.extend(Case::new(conv, k as u64).failures(2..3));
         for sign in [1, -1] {
             let (x, w) = (vec![1; 3 * k], vec![sign; n * k]);
             let case = Case::of(conv, &x, &w, &mut Rng(1));
             assert_eq!(case.dots[0], sign * k as i32);
             failures.extend(case.failures(0..3));
+            failures.extend(case.failures(0..1));
         }
+    }
+    assert_all(failures);
+}
+
+/// One row of a batch, with all numbers of blocks of output channels side by side, and in groups.
+#[test]
+fn one_row() {
+    let mut failures = Vec::new();
+    for (i, k) in SIZES.into_iter().chain([247, 248, 249, 496, 505, 1000]).enumerate() {
+        for n in [8, 31, 40, 65, 127, 128, 161, 224, 300] {
+            failures.extend(Case::new(Conv::dense(3, k, n), (i * 512 + n) as u64).failures(1..2));
+        }
+    }
+    for (k, n, groups) in [(128, 16, 2), (192, 150, 3), (260, 300, 2), (512, 400, 2), (2 * 15_424, 72, 2)] {
+        let conv = Conv { groups, ..Conv::dense(3, k, n) };
+        failures.extend(Case::new(conv, k as u64).failures(2..3));
     }
     assert_all(failures);
 }
@@ -162,6 +180,82 @@ fn long_windows() {
     assert_all(failures);
 }
 
+/// Channel counts of less than a word to several blocks of words, windows of few taps, of more, and of more than the
+/// depthwise kernel takes, with every kind of taps outside.
+#[test]
+fn depthwise() {
+    let mut failures = Vec::new();
+    let windows = [
+        ([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+        ([3, 3], [1, 1], [1, 1], [1, 1, 1, 1]),
+        ([3, 3], [2, 2], [1, 1], [0, 1, 1, 0]),
+        ([3, 5], [1, 2], [2, 1], [2, 0, 3, 4]),
+        ([4, 4], [2, 1], [1, 2], [4, 6, 0, 3]),
+        ([5, 3], [1, 1], [3, 2], [6, 9, 6, 9]),
+        ([7, 9], [1, 3], [1, 1], [3, 4, 3, 4]),
+        ([8, 8], [1, 1], [1, 1], [4, 3, 4, 5]),
+    ];
+    for (i, channels) in SIZES.into_iter().chain([191, 192, 193, 256, 257, 300, 330, 512, 577]).enumerate() {
+        for (j, (kernel, stride, dilation, pads)) in windows.into_iter().enumerate() {
+            for padding in if channels > 130 { &PADDINGS[(i + j) % 3..][..1] } else { &PADDINGS } {
+                // Wide and narrow pictures; the largest windows need their padding.
+                let [h, w] = [[3, 9], [4, 3], [2, 6]][(i + j) % 3];
+                let base = Conv::new([2, h, w, channels], channels, kernel);
+                let conv = Conv { groups: channels, stride, dilation, pads, padding: *padding, ..base };
+                let case = Case::new(conv, (i * 8 + j) as u64);
+                failures.extend(case.failures(0..1));
+                failures.extend(case.failures(1..conv.rows()));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
+/// Groups of 2 to 32 channels and of others, whole words of them and parts.
+#[test]
+fn small_groups() {
+    let mut failures = Vec::new();
+    let windows = [
+        ([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+        ([3, 3], [1, 1], [1, 1], [1, 1, 1, 1]),
+        ([2, 5], [2, 2], [1, 2], [1, 4, 3, 5]),
+        ([4, 7], [1, 3], [1, 1], [3, 4, 3, 4]),
+    ];
+    for (i, group) in [2, 3, 4, 6, 8, 16, 32].into_iter().enumerate() {
+        for (j, groups) in [1, 2, 8, 17, 33].into_iter().enumerate() {
+            for (l, (kernel, stride, dilation, pads)) in windows.into_iter().enumerate() {
+                let [h, w] = [[3, 9], [4, 3], [2, 6]][(i + j) % 3];
+                let (channels, padding) = (group * groups, PADDINGS[(i + j + l) % 3]);
+                let base = Conv::new([1, h, w, channels], channels, kernel);
+                let case = Case::new(Conv { groups, stride, dilation, pads, padding, ..base }, (i * 64 + j) as u64);
+                failures.extend(case.failures(0..case.conv.rows()));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
+/// Thresholds around every count of small windows and at the ends of their range, in both directions.
+#[test]
+fn thresholds_around_every_count() {
+    let mut failures = Vec::new();
+    for (i, (kernel, group)) in
+        [[1, 1], [3, 3], [3, 5], [4, 4], [7, 7], [7, 9]].into_iter().flat_map(|k| [1, 2, 4].map(|g| (k, g))).enumerate()
+    {
+        let k = (group * kernel[0] * kernel[1]) as i32;
+        let around: Vec<i32> = (-k - 2..=k + 2).chain([i32::MIN, i32::MIN + 1, i32::MAX - 1, i32::MAX]).collect();
+        let channels = (2 * around.len()).next_multiple_of(group);
+        let (padding, groups) = (PADDINGS[(i + i / 3) % 3], channels / group);
+        let conv = Conv { padding, groups, pads: [1, 2, 3, 1], ..Conv::new([1, 5, 7, channels], channels, kernel) };
+        let mut case = Case::new(conv, k as u64);
+        case.t = around.iter().cycle().copied().take(channels).collect();
+        let directions: Vec<i32> = (0..channels).map(|i| if i < around.len() { 1 } else { -1 }).collect();
+        case.flip = pack_rows(&directions, channels);
+        failures.extend(case.failures(0..conv.rows()));
+    }
+    assert_all(failures);
+}
+
 /// Every pair of rows of up to 6 bits.
 #[test]
 fn exhaustive_small_k() {
@@ -182,7 +276,9 @@ fn all_bits_equal_or_different() {
     for k in (8..600).step_by(37).chain([240, 241, 248, 480, 1920, 15_360]) {
         for sign in [1, -1] {
             let (x, w) = (vec![1; 4 * k], vec![sign; 64 * k]);
-            failures.extend(Case::of(Conv::dense(4, k, 64), &x, &w, &mut Rng(k as u64)).failures(0..4));
+            let case = Case::of(Conv::dense(4, k, 64), &x, &w, &mut Rng(k as u64));
+            failures.extend(case.failures(0..4));
+            failures.extend(case.failures(1..2));
         }
     }
     assert_all(failures);

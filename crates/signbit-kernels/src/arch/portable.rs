@@ -3,6 +3,7 @@
 
 use core::ops::Range;
 
+use super::generic::depthwise;
 pub(crate) use super::generic::{max_bits, scale_map};
 use crate::{
     bits::{copy_bits, read_bits, words},
@@ -47,12 +48,19 @@ pub(crate) fn threshold(x: &[i32], channels: usize, thresholds: &Thresholds<'_>,
     }
 }
 
-/// Each tap of each row in words of its own: `[c_out][taps][words(group_in)]`.
+/// Each tap of each row in words of its own: `[c_out][taps][words(group_in)]`. Depthwise layers and small groups
+/// have their own layout.
 pub(crate) fn packed_len(conv: &Conv) -> usize {
+    if depthwise::is_sliced(conv) {
+        return depthwise::packed_len(conv);
+    }
     conv.c_out * conv.taps() * words(conv.group_in())
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
+    if depthwise::is_sliced(conv) {
+        return depthwise::pack_weights(conv, rows, out);
+    }
     out.fill(0);
     let (group_in, row_words) = (conv.group_in(), words(conv.k()));
     for (i, out) in out.chunks_exact_mut(words(group_in)).enumerate() {
@@ -74,6 +82,9 @@ enum Tap<'a> {
 
 #[inline(always)]
 pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
+    if depthwise::is_sliced(conv) {
+        return depthwise::conv(conv, acts, weights, rows, out);
+    }
     let pixels = rows.len() * conv.out_w();
     let row_words = conv.taps() * words(conv.group_in());
     for (pixel, window) in Pixels::from_row(conv, rows.start).take(pixels).enumerate() {

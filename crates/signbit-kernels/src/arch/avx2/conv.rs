@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use super::{
     gather::{Gather, offsets_len},
+    gemv,
     kernel::{Sums, panel_sums},
     layout::{LANES, PANEL, block_len, panels},
     store::{Channels, Wide},
@@ -51,6 +52,9 @@ impl Tile {
 #[target_feature(enable = "avx2")]
 pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
     let count = rows.len() * conv.out_w();
+    if count == 1 && gemv::is_vector(conv) {
+        return gemv::conv(conv, acts, weights, rows.start, &mut out);
+    }
     let mut windows = Pixels::from_row(conv, rows.start);
     let longest = panels(conv).map(|panel| panel.len()).max().unwrap_or(0);
     let one_panel = panels(conv).count() == 1;

@@ -6,7 +6,7 @@
 //! bytes, blocks to 32 channels, with 0.
 
 use crate::{
-    arch::portable,
+    arch::{generic::depthwise::is_sliced, portable},
     bits::{read_bits, words},
     shape::Conv,
 };
@@ -23,7 +23,7 @@ const MIN_CHANNELS: usize = 8;
 
 /// Whether the lane layout is used, or else that of the portable code.
 pub(super) fn has_lanes(conv: &Conv) -> bool {
-    conv.group_out() >= MIN_CHANNELS
+    conv.group_out() >= MIN_CHANNELS && !is_sliced(conv)
 }
 
 /// A part of K: whole taps, or part of one that is longer than a panel.

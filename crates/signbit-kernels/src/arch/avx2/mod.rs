@@ -3,6 +3,7 @@
 
 mod conv;
 mod gather;
+mod gemv;
 mod kernel;
 mod layout;
 mod pack;

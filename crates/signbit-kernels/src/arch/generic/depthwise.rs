@@ -1,0 +1,439 @@
+//! The binary depthwise convolution, and others of small groups with as many output as input channels.
+//!
+//! A word holds the same tap of 64 channels, and the mismatches of all of them are counted at once, in vertical
+//! counters: plane `p` is the word of bits `p` of 64 counts. Two bits enter by a full adder on plane 0 whose carry
+//! ripples upwards. Words go four at a time, of one pixel or, where a pixel has fewer, of neighbouring ones.
+//!
+//! In groups of `g` channels each tap is `g` steps: with the activations turned by `r` places within each group,
+//! output channel `j` meets input channel `(j + r) mod g`. Depthwise is `g = 1`.
+//!
+//! # Thresholds
+//! With `m` mismatches of `T` bits, `dot >= t` is `m <= limit`, with `limit = (T - t) / 2` rounded down. The counters of
+//! `P` planes begin at `2^(P-1) - 1 - limit`, so that the last plane is the bit `m > limit` of each channel.
+//!
+//! # Taps outside
+//! Padding of +1 or -1 is a word of its own. Where taps outside do not count, every second bit of them is a
+//! mismatch: two of them then add 1 - 1 = 0 to the dot product. An odd one out takes 1 from `T`.
+
+use core::ops::Range;
+
+use crate::{
+    bits::{read_bits, words},
+    conv::Out,
+    shape::{Conv, Padding},
+    threshold::Thresholds,
+    window::Window,
+};
+
+/// Words that are counted side by side.
+const LANES: usize = 4;
+
+/// The same of each lane.
+type Lanes = [u64; LANES];
+
+/// Taps at most: bits of a word.
+const MAX_TAPS: usize = 63;
+
+/// Channels of a group at most. In larger ones the words of one channel are long enough for other kernels.
+const MAX_GROUP: usize = 16;
+
+/// Whether the layout and the kernel here are for this geometry.
+pub(crate) fn is_sliced(conv: &Conv) -> bool {
+    let group = conv.group_in();
+    // 9 planes count up to 255.
+    let counts = conv.taps() <= MAX_TAPS && conv.k() <= 255;
+    let groups = group == 1 || (group <= MAX_GROUP && group.is_power_of_two() && conv.groups > 1);
+    conv.c_in == conv.c_out && groups && counts
+}
+
+/// For each block of four words, for each tap and turn: four words, `[blocks][taps][group][4]`.
+pub(crate) fn packed_len(conv: &Conv) -> usize {
+    words(conv.c_in).div_ceil(LANES) * conv.k() * LANES
+}
+
+pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
+    let (k, group, words_in) = (conv.k(), conv.group_in(), words(conv.c_in));
+    for (block, out) in out.chunks_exact_mut(k * LANES).enumerate() {
+        for (i, out) in out.iter_mut().enumerate() {
+            let (step, word) = (i / LANES, word_of_lane(words_in, block, i % LANES));
+            let (tap, turn) = (step / group, step % group);
+            // Lanes behind the last word have no rows.
+            let rows = rows.chunks_exact(words(k)).skip(word * 64).take(64);
+            *out = rows.enumerate().fold(0, |word, (channel, row)| {
+                word | read_bits(row, tap * group + (channel + turn) % group, 1) << channel
+            });
+        }
+    }
+}
+
+/// The word of its pixel that a lane holds: of the pixel after where a pixel is one or two words.
+fn word_of_lane(words: usize, block: usize, lane: usize) -> usize {
+    if LANES.is_multiple_of(words) { lane % words } else { block * LANES + lane }
+}
+
+#[inline(always)]
+pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+    // As many planes as count to K, and one more.
+    match conv.k() {
+        ..16 => Job::<5>::new(conv, acts).run(weights, rows, out),
+        ..64 => Job::<7>::new(conv, acts).run(weights, rows, out),
+        _ => Job::<9>::new(conv, acts).run(weights, rows, out),
+    }
+}
+
+/// What is the same for all of one call with counters of `P` planes.
+struct Job<'a, const P: usize> {
+    conv: &'a Conv,
+    acts: &'a [u64],
+    words: usize,
+    /// Of each turn, the bits that stay in their group when shifted down.
+    stay: [u64; MAX_GROUP],
+    /// Words from the first tap of a window to each tap.
+    offsets: [usize; MAX_TAPS],
+    /// The output columns whose windows have all tap columns inside.
+    full: Range<usize>,
+}
+
+/// The output of four words, at a place that counts in words from the start of the output.
+struct Place {
+    at: usize,
+    /// How many of the four are there.
+    lanes: usize,
+    /// Taps outside that do not count, modulo 2.
+    odd: bool,
+}
+
+/// Taps of a window as bits.
+#[derive(Clone, Copy)]
+struct Taps {
+    inside: u64,
+    /// Of the taps outside, those that count as mismatches.
+    mismatches: u64,
+}
+
+impl<'a, const P: usize> Job<'a, P> {
+    #[inline(always)]
+    fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
+        let words = words(conv.c_in);
+        let mut offsets = [0; MAX_TAPS];
+        for (tap, offset) in offsets[..conv.taps()].iter_mut().enumerate() {
+            let [ky, kx] = [tap / conv.kernel[1], tap % conv.kernel[1]];
+            // Taps that lie in no window may be anywhere.
+            let pixels = (ky * conv.dilation[0]).wrapping_mul(conv.w).wrapping_add(kx * conv.dilation[1]);
+            *offset = pixels.wrapping_mul(words);
+        }
+        let (pad, stride, reach) = (conv.pads[1], conv.stride[1], (conv.kernel[1] - 1) * conv.dilation[1]);
+        let end = match (pad + conv.w).checked_sub(reach + 1) {
+            Some(last) => (last / stride + 1).min(conv.out_w()),
+            None => 0,
+        };
+        let mut stay = [u64::MAX; MAX_GROUP];
+        let group = conv.group_in();
+        for (turn, stay) in stay[..group].iter_mut().enumerate() {
+            // The low `group - turn` bits of each group.
+            *stay = ((1 << (group - turn)) - 1) * (u64::MAX / ((1 << group) - 1));
+        }
+        Self { conv, acts, words, stay, offsets, full: pad.div_ceil(stride).min(end)..end }
+    }
+
+    #[inline(always)]
+    fn run(&self, weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
+        let (conv, out_w) = (self.conv, self.conv.out_w());
+        for (block, weights) in weights.chunks_exact(conv.k() * LANES).enumerate() {
+            let counters = Counters::<P>::of(conv, block, &out);
+            for (i, row) in rows.clone().enumerate() {
+                let [n, oy] = [row / conv.out_h(), row % conv.out_h()];
+                let mut ox = 0;
+                while ox < out_w {
+                    let pixels = if ox == self.full.start { self.full.len().max(1) } else { 1 };
+                    let window = Window::of(conv, [n, oy, ox]);
+                    self.pixels(weights, &counters, &window, block, i * out_w + ox, pixels, &mut out);
+                    ox += pixels;
+                }
+            }
+        }
+    }
+
+    /// One block of words at neighbouring pixels whose windows have the same taps inside.
+    #[inline(always)]
+    fn pixels(
+        &self,
+        weights: &[u64],
+        counters: &Counters<P>,
+        window: &Window,
+        block: usize,
+        pixel: usize,
+        pixels: usize,
+        out: &mut Out<'_>,
+    ) {
+        let (conv, words) = (self.conv, self.words);
+        let weights = weights.as_chunks::<LANES>().0;
+        let first = window.input(conv, 0, 0).wrapping_mul(words).wrapping_add(block * LANES);
+        let at = pixel * words + block * LANES;
+        // Words from one step to the next in the input and in the output, and lanes of a step at most.
+        let [step_in, step_out, lanes] = if conv.stride[1] == 1 && LANES.is_multiple_of(words) {
+            [LANES, LANES, LANES]
+        } else {
+            [conv.stride[1] * words, words, (words - block * LANES).min(LANES)]
+        };
+        let total = pixels * words;
+        let whole = [window.ky().len(), window.kx().len()] == conv.kernel;
+        let (taps, odd) = if whole { (Taps { inside: u64::MAX, mismatches: 0 }, false) } else { self.taps(window) };
+        let mut start = first;
+        for done in (0..total).step_by(step_out) {
+            let place = Place { at: at + done, lanes: lanes.min(total - done), odd };
+            let planes = &counters.start[odd as usize];
+            let planes = match whole {
+                true if conv.group_in() == 1 => self.count::<true>(planes, weights, start, taps),
+                false if conv.group_in() == 1 => self.count::<false>(planes, weights, start, taps),
+                _ => self.count_groups(planes, weights, start, taps),
+            };
+            self.store(out, &place, &planes, counters);
+            start = start.wrapping_add(step_in);
+        }
+    }
+
+    /// The taps of a window that has some outside, and whether the number of those that do not count is odd.
+    #[inline(always)]
+    fn taps(&self, window: &Window) -> (Taps, bool) {
+        let [width, len] = [self.conv.kernel[1], self.conv.taps()];
+        let row = ((1u64 << window.kx().len()) - 1) << window.kx().start;
+        let inside = window.ky().fold(0, |inside, ky| inside | row << (ky * width));
+        if self.conv.padding != Padding::Zero || self.conv.group_in() > 1 {
+            return (Taps { inside, mismatches: 0 }, false);
+        }
+        let (mut outside, mut mismatches, mut odd) = (!inside & ((1 << len) - 1), 0, false);
+        while outside != 0 {
+            let first = outside & outside.wrapping_neg();
+            mismatches |= if odd { first } else { 0 };
+            outside ^= first;
+            odd = !odd;
+        }
+        (Taps { inside, mismatches }, odd)
+    }
+
+    /// `planes` and the mismatches of the depthwise window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
+    #[inline(always)]
+    fn count<const WHOLE: bool>(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
+        let tap = |tap: usize, weight: &Lanes, offset: usize| {
+            if WHOLE || taps.inside >> tap & 1 == 1 {
+                let acts = load(self.acts, start.wrapping_add(offset));
+                return zip(weight, &acts, |w, a| w ^ a);
+            }
+            match self.conv.padding {
+                Padding::Zero => [(taps.mismatches >> tap & 1).wrapping_neg(); LANES],
+                Padding::One => weight.map(|w| !w),
+                Padding::MinusOne => *weight,
+            }
+        };
+        let (first, pairs) = weights.as_rchunks::<2>();
+        let (first_offset, offset_pairs) = self.offsets[..weights.len()].as_rchunks::<2>();
+        let mut planes = match (first, first_offset) {
+            ([weight], [offset]) => add(planes, &tap(0, weight, *offset), &[0; LANES]),
+            _ => *planes,
+        };
+        for (i, (pair, offsets)) in pairs.iter().zip(offset_pairs).enumerate() {
+            let i = first.len() + 2 * i;
+            planes = add(&planes, &tap(i, &pair[0], offsets[0]), &tap(i + 1, &pair[1], offsets[1]));
+        }
+        planes
+    }
+
+    /// `planes` and the mismatches of a window of groups of more than one channel, which are an even number.
+    #[inline(always)]
+    fn count_groups(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
+        let group = self.conv.group_in();
+        let mut planes = *planes;
+        let offsets = self.offsets.iter().zip(weights.chunks_exact(group));
+        for (tap, (offset, weights)) in offsets.enumerate() {
+            let acts = match self.conv.padding {
+                _ if taps.inside >> tap & 1 == 1 => load(self.acts, start.wrapping_add(*offset)),
+                Padding::One => [u64::MAX; LANES],
+                Padding::MinusOne => [0; LANES],
+                Padding::Zero => {
+                    for _ in 0..group / 2 {
+                        planes = add(&planes, &[u64::MAX; LANES], &[0; LANES]);
+                    }
+                    continue;
+                }
+            };
+            let turns = self.stay[..group].as_chunks::<2>().0;
+            for (i, (pair, stay)) in weights.as_chunks::<2>().0.iter().zip(turns).enumerate() {
+                let bits = |turn: usize, weight: &Lanes, stay: u64| {
+                    let turned = acts.map(|x| x >> turn & stay | x << (group - turn) & !stay);
+                    zip(&turned, weight, |x, w| x ^ w)
+                };
+                planes = add(&planes, &bits(2 * i, &pair[0], stay[0]), &bits(2 * i + 1, &pair[1], stay[1]));
+            }
+        }
+        planes
+    }
+
+    #[inline(always)]
+    fn store(&self, out: &mut Out<'_>, place: &Place, planes: &[Lanes; P], counters: &Counters<P>) {
+        match out {
+            Out::Bits(out, _) => {
+                let more = planes[P - 1];
+                let bits = zip(&zip(&more, &counters.keep, |x, keep| !x & keep), &counters.flip, |x, flip| x ^ flip);
+                let out = &mut out[place.at..][..place.lanes];
+                match out.as_mut_array() {
+                    Some(out) => *out = bits,
+                    None => out.copy_from_slice(&bits[..place.lanes]),
+                }
+            }
+            Out::I32(out) => self.store_dots(out, place, planes, |dot| dot),
+            Out::F32(out) => self.store_dots(out, place, planes, |dot| dot as f32),
+        }
+    }
+
+    #[inline(always)]
+    fn store_dots<T>(&self, out: &mut [T], place: &Place, planes: &[Lanes; P], number: impl Fn(i32) -> T) {
+        let bits = self.conv.k() as i32 - place.odd as i32;
+        for lane in 0..place.lanes {
+            let (pixel, word) = ((place.at + lane) / self.words, (place.at + lane) % self.words);
+            let row = &mut out[pixel * self.conv.c_out..][..self.conv.c_out];
+            let counts = counts(planes.map(|plane| plane[lane]));
+            for (out, count) in row[word * 64..].iter_mut().zip(&counts) {
+                *out = number(bits - 2 * *count as i32);
+            }
+        }
+    }
+}
+
+/// The counters of one block of words before the first tap, and what makes bits of their last plane.
+struct Counters<const P: usize> {
+    /// With an even and an odd number of taps that do not count.
+    start: [[Lanes; P]; 2],
+    keep: Lanes,
+    flip: Lanes,
+}
+
+impl<const P: usize> Counters<P> {
+    fn of(conv: &Conv, block: usize, out: &Out<'_>) -> Self {
+        let mut counters = Self { start: [[[0; LANES]; P]; 2], keep: [0; LANES], flip: [0; LANES] };
+        let Out::Bits(_, Thresholds { t, flip }) = out else { return counters };
+        let k = conv.k() as i64;
+        for lane in 0..LANES {
+            let word = word_of_lane(flip.len(), block, lane);
+            let Some(t) = t.chunks(64).nth(word) else { break };
+            counters.keep[lane] = u64::MAX >> (64 - t.len());
+            counters.flip[lane] = flip[word] & counters.keep[lane];
+            // Only bits that do not count can be an odd number.
+            let kinds =
+                if conv.padding == Padding::Zero && conv.group_in() == 1 && conv.pads != [0; 4] { 2 } else { 1 };
+            for odd in 0..kinds {
+                let mut starts = [0; 64];
+                for (start, t) in starts.iter_mut().zip(t) {
+                    let limit = ((k - odd as i64 - *t as i64) >> 1).clamp(-1, k);
+                    *start = ((1 << (P - 1)) - 1 - limit) as u16;
+                }
+                let planes = planes::<P>(&starts);
+                for p in 0..P {
+                    counters.start[odd][p][lane] = planes[p];
+                }
+            }
+        }
+        counters
+    }
+}
+
+/// Four words from word `at` on; 0 behind the last, where only lanes are that nobody stores.
+#[inline(always)]
+fn load(acts: &[u64], at: usize) -> Lanes {
+    #[cold]
+    fn end(acts: &[u64]) -> Lanes {
+        core::array::from_fn(|i| acts.get(i).copied().unwrap_or(0))
+    }
+    let acts = &acts[at..];
+    acts.first_chunk().copied().unwrap_or_else(|| end(acts))
+}
+
+/// Counters and two bits more of each.
+#[inline(always)]
+fn add<const P: usize>(planes: &[Lanes; P], a: &Lanes, b: &Lanes) -> [Lanes; P] {
+    let different = zip(a, b, |a, b| a ^ b);
+    let mut carry = zip(&zip(a, b, |a, b| a & b), &zip(&planes[0], &different, |p, d| p & d), |x, y| x | y);
+    let mut sums = *planes;
+    sums[0] = zip(&planes[0], &different, |p, d| p ^ d);
+    for p in 1..P {
+        sums[p] = zip(&planes[p], &carry, |p, c| p ^ c);
+        carry = zip(&planes[p], &carry, |p, c| p & c);
+    }
+    sums
+}
+
+#[inline(always)]
+fn zip(a: &Lanes, b: &Lanes, op: impl Fn(u64, u64) -> u64) -> Lanes {
+    let mut out = [0; LANES];
+    for i in 0..LANES {
+        out[i] = op(a[i], b[i]);
+    }
+    out
+}
+
+/// The 64 counts of up to 9 planes, of which the last is 0 if there are 9.
+#[inline(always)]
+fn counts<const P: usize>(planes: [u64; P]) -> [u8; 64] {
+    let mut counts = [0; 64];
+    for (i, counts) in counts.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+        let square = planes[..P.min(8)].iter().rev().fold(0, |square, plane| square << 8 | plane >> (8 * i) & 0xff);
+        *counts = transpose(square).to_le_bytes();
+    }
+    counts
+}
+
+/// The inverse of [`counts`], of numbers below `2^P`.
+fn planes<const P: usize>(counts: &[u16; 64]) -> [u64; P] {
+    let mut planes = [0; P];
+    for (i, counts) in counts.as_chunks::<8>().0.iter().enumerate() {
+        let squares = [0, 8].map(|shift| transpose(u64::from_le_bytes(counts.map(|count| (count >> shift) as u8))));
+        for (p, plane) in planes.iter_mut().enumerate() {
+            *plane |= (squares[p / 8] >> (8 * (p % 8)) & 0xff) << (8 * i);
+        }
+    }
+    planes
+}
+
+/// Bit `i` of byte `j` becomes bit `j` of byte `i`: squares of single bits, 2x2 and 4x4 change places in turn.
+#[inline(always)]
+fn transpose(mut square: u64) -> u64 {
+    for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
+        let change = (square >> shift ^ square) & mask;
+        square ^= change ^ change << shift;
+    }
+    square
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_square_of_bits_is_turned() {
+        for (i, j) in (0..8).flat_map(|i| (0..8).map(move |j| (i, j))) {
+            assert_eq!(transpose(1 << (8 * j + i)), 1 << (8 * i + j));
+        }
+    }
+
+    #[test]
+    fn planes_and_counts_are_inverse() {
+        let values = core::array::from_fn(|i| (i * 37 % 256) as u16);
+        assert_eq!(counts(planes::<9>(&values)).map(u16::from), values);
+        assert_eq!(planes::<9>(&[256; 64]), [0, 0, 0, 0, 0, 0, 0, 0, u64::MAX]);
+    }
+
+    /// Counters from any start, up to all that 5 planes hold.
+    #[test]
+    fn counters_count() {
+        let starts = core::array::from_fn(|i| (i % 17) as u16);
+        let mut counters = planes::<5>(&starts).map(|plane| [plane; LANES]);
+        for i in 0..15u64 {
+            // Channel `c` gets bit `i` where `c` is larger than 3 * i.
+            let bits = [u64::MAX.checked_shl(3 * i as u32 + 1).unwrap_or(0); LANES];
+            let (a, b) = if i % 2 == 0 { (bits, [0; LANES]) } else { ([0; LANES], bits) };
+            counters = add(&counters, &a, &b);
+        }
+        let expected = core::array::from_fn(|c| starts[c] as u8 + (0..15).filter(|i| c > 3 * i).count() as u8);
+        assert_eq!(counts(counters.map(|plane| plane[LANES - 1])), expected);
+    }
+}
