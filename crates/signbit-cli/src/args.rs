@@ -164,15 +164,22 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Adds the words of `command`, and theirs, that lack a doc line or an example.
+    fn look(command: &clap::Command, path: &str, poor: &mut Vec<String>) {
+        for word in command.get_subcommands() {
+            let path = format!("{path} {}", word.get_name());
+            let help = word.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if word.get_about().is_none() || !help.contains(&format!("EXAMPLE:\n  {path}")) {
+                poor.push(path.clone());
+            }
+            look(word, &path, poor);
+        }
+    }
+
     #[test]
     fn every_word_is_documented_with_an_example() {
         let mut poor = Vec::new();
-        for word in Cli::command().get_subcommands() {
-            let help = word.get_after_help().map(ToString::to_string).unwrap_or_default();
-            if word.get_about().is_none() || !help.contains(&format!("EXAMPLE:\n  signbit {}", word.get_name())) {
-                poor.push(word.get_name().to_owned());
-            }
-        }
+        look(&Cli::command(), "signbit", &mut poor);
         assert!(poor.is_empty(), "without a doc line or an example: {poor:?}");
     }
 
