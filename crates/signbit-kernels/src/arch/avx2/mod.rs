@@ -1,13 +1,14 @@
 //! AVX2 and POPCNT. The functions here take the token [`Avx2`], which proves that the CPU has them, and enter
 //! the code that uses them.
 
+pub(crate) mod gather;
+pub(crate) mod layout;
+pub(crate) mod tables;
+
 mod conv;
-mod gather;
 mod kernel;
-mod layout;
 mod pack;
 mod store;
-mod tables;
 
 use core::ops::Range;
 
