@@ -19,34 +19,25 @@ pub(super) struct Patches<'a> {
     conv: &'a Conv,
     input: &'a [u64],
     acts: [[u64; PART]; PIXELS],
-    /// 1 where a bit counts; made only if one of the pixels has a bit that does not.
+    /// 1 where a bit counts.
     masks: [[u64; PART]; PIXELS],
-    masked: bool,
 }
 
 impl<'a> Patches<'a> {
     pub(super) fn new(conv: &'a Conv, input: &'a [u64]) -> Self {
-        Self { conv, input, acts: [[0; PART]; PIXELS], masks: [[0; PART]; PIXELS], masked: false }
+        Self { conv, input, acts: [[0; PART]; PIXELS], masks: [[0; PART]; PIXELS] }
     }
 
-    /// Takes the words `part` of K, at most [`PART`], at as many pixels as there are windows.
-    pub(super) fn gather(&mut self, windows: &[Window], group: usize, part: Range<usize>) {
-        let conv = self.conv;
-        let all = conv.taps() as i32 * conv.group_in() as i32;
-        self.masked = windows.iter().any(|window| window.bits(conv) != all);
+    /// Takes the words `part` of K, at most [`PART`], at as many pixels as there are windows, with their masks if `masked`.
+    pub(super) fn gather(&mut self, windows: &[Window], masked: bool, group: usize, part: Range<usize>) {
         for (window, out) in windows.iter().zip(&mut self.acts) {
-            acts(conv, self.input, window, group, &part, out);
+            acts(self.conv, self.input, window, group, &part, out);
         }
-        if self.masked {
+        if masked {
             for (window, out) in windows.iter().zip(&mut self.masks) {
-                mask(conv, window, &part, out);
+                mask(self.conv, window, &part, out);
             }
         }
-    }
-
-    /// Whether some bits do not count.
-    pub(super) fn masked(&self) -> bool {
-        self.masked
     }
 
     /// The first `len` words of the first pixels; those of a pixel that was not gathered are what they are.
@@ -54,7 +45,7 @@ impl<'a> Patches<'a> {
         core::array::from_fn(|p| &self.acts[p][..len])
     }
 
-    /// The masks of [`Patches::acts`]. They mean nothing unless [`Patches::masked`].
+    /// The masks of [`Patches::acts`], which mean nothing if they were not gathered.
     pub(super) fn masks<const P: usize>(&self, len: usize) -> [&[u64]; P] {
         core::array::from_fn(|p| &self.masks[p][..len])
     }

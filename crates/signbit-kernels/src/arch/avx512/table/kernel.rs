@@ -76,7 +76,7 @@ unsafe fn chunk<const Q: usize, const V: usize, const SINGLE: bool>(
     for k in bytes.step_by(3) {
         for half in 0..2 {
             let mut s = [[zero; V]; Q];
-            for k in k..k + 3 {
+            for k in (0..3).map(|i| k + i) {
                 let mut nibbles = [zero; V];
                 for v in 0..V {
                     // SAFETY: `k < bytes.end`, so the 64 bytes from `64 * k` lie within the weights.
