@@ -1,6 +1,6 @@
 //! Boots, compares each AVX-512 instruction set with the reference kernels and says so on port 0xE9, where the emulator listens.
 //!
-//! The last line is `end`. Anything that goes wrong (a panic, an instruction that the CPU lacks) ends the emulation before it.
+//! The first line is `begin`, the last one `end`. Anything that goes wrong (a panic, an instruction that the CPU lacks) ends the emulation before it.
 #![no_std]
 #![no_main]
 
@@ -20,7 +20,7 @@ use signbit_kernels::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Compare,
-    /// One bit of each weight is wrong on purpose: all comparisons must find that.
+    /// One bit of each row of weights is wrong on purpose: the comparison must find that.
     Mismatch,
     /// Uses VPOPCNTDQ without a question.
     Force,
@@ -34,6 +34,7 @@ extern "C" fn payload(mode: u32) -> ! {
         1 => Mode::Mismatch,
         _ => Mode::Force,
     };
+    say(format_args!("begin"));
     let features = __cpuid_count(7, 0);
     let has = |register: u32, bits: &[u32]| bits.iter().all(|bit| register >> bit & 1 == 1);
     // EBX: F, BW, VL; ECX: VPOPCNTDQ.
