@@ -51,13 +51,7 @@ impl Rng {
 
     /// Rows of random bits, the bits behind each row 0.
     fn rows(&mut self, rows: usize, len: usize) -> Vec<u64> {
-        let words = bits::words(len);
-        let mut out = vec![0; rows * words];
-        for (i, word) in out.iter_mut().enumerate() {
-            let bits = (len - i % words * 64).min(64);
-            *word = (self.next() << 32 | self.next()) >> (64 - bits);
-        }
-        out
+        rows_of(rows, len, || self.next() << 32 | self.next())
     }
 
     fn float(&mut self) -> f32 {
@@ -70,6 +64,20 @@ impl Rng {
     }
 }
 
+/// Rows of `len` bits, the bits behind each row 0.
+fn rows_of(rows: usize, len: usize, mut word: impl FnMut() -> u64) -> Vec<u64> {
+    let words = bits::words(len);
+    (0..rows * words).map(|i| word() >> (64 - (len - i % words * 64).min(64))).collect()
+}
+
+/// The bits of a case.
+#[derive(Clone, Copy)]
+enum Bits {
+    Random,
+    /// Activations of +1 and weights of this bit: the largest or the smallest sums.
+    Same(bool),
+}
+
 /// All cases on some instruction sets.
 pub fn compare(isas: impl Iterator<Item = Isa>, mode: Mode) -> Vec<Summary> {
     let mut summaries: Vec<Summary> = isas.map(|isa| Summary { isa, cases: 0, words: 0, differ: 0 }).collect();
@@ -80,9 +88,12 @@ pub fn compare(isas: impl Iterator<Item = Isa>, mode: Mode) -> Vec<Summary> {
         Mode::Mismatch | Mode::Force => shapes.truncate(4),
     }
     for shape in &shapes {
-        binary(mode, shape, &mut rng, &mut summaries);
+        binary(mode, shape, Bits::Random, &mut rng, &mut summaries);
     }
     if mode == Mode::Compare {
+        for (k, weight) in [240, 241, 480, 1919, 1920].into_iter().flat_map(|k| [(k, false), (k, true)]) {
+            binary(mode, &Conv::dense(2, k, 33), Bits::Same(weight), &mut rng, &mut summaries);
+        }
         for channels in [1, 7, 15, 16, 17, 48, 63, 64, 65, 130] {
             signs(channels, &mut rng, &mut summaries);
         }
@@ -157,10 +168,14 @@ impl Summary {
 }
 
 /// A convolution of bits with all its kinds of output, in two ranges of rows.
-fn binary(mode: Mode, shape: &Conv, rng: &mut Rng, summaries: &mut [Summary]) {
+fn binary(mode: Mode, shape: &Conv, kind: Bits, rng: &mut Rng, summaries: &mut [Summary]) {
     let mark = machine::mark();
-    let acts = rng.rows(shape.n * shape.h * shape.w, shape.c_in);
-    let mut rows = rng.rows(shape.c_out, shape.k());
+    let mut fill = |rows: usize, len: usize, bit: bool| match kind {
+        Bits::Random => rng.rows(rows, len),
+        Bits::Same(_) => rows_of(rows, len, || if bit { u64::MAX } else { 0 }),
+    };
+    let acts = fill(shape.n * shape.h * shape.w, shape.c_in, true);
+    let mut rows = fill(shape.c_out, shape.k(), matches!(kind, Bits::Same(true)));
 
     let mut storage = vec![0; weights::packed_len(REFERENCE, shape)];
     weights::pack(REFERENCE, shape, &rows, &mut storage);
