@@ -8,7 +8,9 @@ use signbit_kernels::{Elementwise, Isa, elementwise};
 /// Numbers with the cases that comparisons decide.
 fn numbers(rng: &mut Rng, len: usize) -> Vec<f32> {
     let special = [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0, -1.0];
-    (0..len).map(|_| if rng.bits() % 4 == 0 { special[rng.bits() as usize % 7] } else { rng.float() }).collect()
+    (0..len)
+        .map(|_| if rng.bits().is_multiple_of(4) { special[rng.bits() as usize % 7] } else { rng.float() })
+        .collect()
 }
 
 fn by_formula(op: &Elementwise<'_>, x: f32, i: usize, channels: usize) -> f32 {

@@ -4,7 +4,10 @@ use alloc::{vec, vec::Vec};
 use core::fmt;
 
 use signbit_kernels::{
-    Conv, Isa, PackedWeights, Padding, Thresholds, bits, conv, isa::Reference, real, threshold, weights,
+    Conv, Isa, PackedWeights, Padding, Thresholds, bits, conv,
+    elementwise::{self, Elementwise},
+    isa::Reference,
+    real, threshold, weights,
 };
 
 use crate::{Mode, machine, say};
@@ -100,6 +103,9 @@ pub fn compare(isas: impl Iterator<Item = Isa>, mode: Mode) -> Vec<Summary> {
         for _ in 0..12 {
             let shape = Conv { padding: Padding::Zero, ..random(&mut rng) };
             real(&shape, &mut rng, &mut summaries);
+        }
+        for channels in [1, 7, 16, 24, 33, 64] {
+            steps(channels, &mut rng, &mut summaries);
         }
     }
     summaries
@@ -275,5 +281,33 @@ fn real(shape: &Conv, rng: &mut Rng, summaries: &mut [Summary]) {
     for summary in summaries {
         summary.cases += 1;
         summary.check("conv2d", shape, &run(summary.isa), &expected);
+    }
+}
+
+/// Elementwise operators.
+fn steps(channels: usize, rng: &mut Rng, summaries: &mut [Summary]) {
+    let mut numbers = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.float()).collect() };
+    let x = numbers(5 * channels);
+    let (a, b, c, other) = (numbers(channels), numbers(channels), numbers(channels), numbers(5 * channels));
+    let ops = [
+        Elementwise::MulAdd { mul: &a, add: &b },
+        Elementwise::Relu,
+        Elementwise::PRelu { slope: &a },
+        Elementwise::RPRelu { shift_in: &a, slope: &b, shift_out: &c },
+        Elementwise::Clip { min: -0.5, max: 0.5 },
+        Elementwise::Add(&other),
+        Elementwise::MulPixel(&other[..5]),
+    ];
+    for op in ops {
+        let run = |isa: Isa| {
+            let mut x = x.clone();
+            elementwise::apply(isa, &op, &mut x);
+            to_bits(&x)
+        };
+        let expected = run(REFERENCE);
+        for summary in &mut *summaries {
+            summary.cases += 1;
+            summary.check("elementwise", &op, &run(summary.isa), &expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod tables;
 mod conv;
 mod kernel;
 mod pack;
+mod real;
 mod store;
 
 use core::ops::Range;
@@ -69,8 +70,8 @@ pub(crate) fn real_conv(
 ) {
     #[target_feature(enable = "avx2")]
     fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
-        // Six pixels of 16 lanes are twelve of the sixteen registers.
-        super::generic::real::conv::<6>(conv, x, w, bias, rows, out);
+        // Five pixels of 16 lanes are ten of the sixteen registers; with six, the compiler runs out of them.
+        super::generic::real::conv::<real::Sums, 5>(conv, x, w, bias, rows, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, w, bias, rows, out) }

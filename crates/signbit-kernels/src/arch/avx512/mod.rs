@@ -6,6 +6,7 @@ pub(crate) mod popcnt;
 pub(crate) mod table;
 
 mod pack;
+mod real;
 mod store;
 
 use core::ops::Range;
@@ -85,8 +86,8 @@ pub(crate) fn real_conv(
 ) {
     #[target_feature(enable = "avx512f")]
     fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
-        // Twelve pixels of 16 lanes are twelve of the 32 registers.
-        super::generic::real::conv::<12>(conv, x, w, bias, rows, out);
+        // Eight pixels are enough to hide the latency of the additions, and few are left over in a row of 8, 16 or 56.
+        super::generic::real::conv::<real::Sums, 8>(conv, x, w, bias, rows, out);
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
     unsafe { stamped(conv, x, w, bias, rows, out) }

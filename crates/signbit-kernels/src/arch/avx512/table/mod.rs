@@ -70,6 +70,7 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    #[target_feature(enable = "avx512f,avx512bw")]
     fn gather(&mut self, job: &Job<'_>, panel: &Panel, group: usize) {
         let pairs = self.windows.as_chunks::<2>().0.iter().take(self.pixels.div_ceil(2));
         for ([first, second], offsets) in pairs.zip(self.offsets.chunks_exact_mut(job.stride)) {
