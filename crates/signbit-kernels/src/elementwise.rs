@@ -84,5 +84,9 @@ pub fn apply(isa: Isa, op: &Elementwise<'_>, x: &mut [f32]) {
         Isa::Reference(_) | Isa::Portable(_) => arch::generic::elementwise::apply(op, x),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::elementwise(token, op, x),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::elementwise(token, op, x),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::elementwise(token.into(), op, x),
     }
 }

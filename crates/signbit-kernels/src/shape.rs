@@ -158,7 +158,7 @@ impl Conv {
     }
 }
 
-/// Layouts round channels up to words of 64 bits and to blocks of 32 lanes, and lengths in bytes are
+/// Layouts round channels up to words of 64 bits and to blocks of up to 64 lanes, and lengths in bytes are
 /// wanted too: a product of sizes leaves this much room.
 const BLOCK: usize = 1024;
 

@@ -20,26 +20,26 @@ static ZEROS: [u64; WORDS] = [0; WORDS];
 
 /// Offsets that a panel of `len` bytes takes: per byte of K one for the low and one for the high nibble,
 /// and room for the rest of the last word.
-pub(super) const fn offsets_len(len: usize) -> usize {
+pub(crate) const fn offsets_len(len: usize) -> usize {
     2 * (len + 8)
 }
 
 /// Room for a tap that is not whole words in the input.
-pub(super) struct Gather<'a> {
+pub(crate) struct Gather<'a> {
     conv: &'a Conv,
     acts: &'a [u64],
     scratch: [[u64; WORDS]; 2],
 }
 
 impl<'a> Gather<'a> {
-    pub(super) fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
+    pub(crate) fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
         Self { conv, acts, scratch: [[0; WORDS]; 2] }
     }
 
     /// Writes the table offsets of a panel for two pixels: `offsets_len(panel.len()) / 2` of the low nibbles, then as
     /// many of the high nibbles.
     #[target_feature(enable = "avx2")]
-    pub(super) fn panel(&mut self, panel: &Panel, group: usize, pixels: [Option<&Window>; 2], out: &mut [u16]) {
+    pub(crate) fn panel(&mut self, panel: &Panel, group: usize, pixels: [Option<&Window>; 2], out: &mut [u16]) {
         let (low, high) = out.split_at_mut(offsets_len(panel.len()) / 2);
         let group_in = self.conv.group_in();
         let words = panel.first_byte / 8..words(group_in).min((panel.first_byte + panel.bytes).div_ceil(8));

@@ -1,15 +1,16 @@
 //! AVX2 and POPCNT. The functions here take the token [`Avx2`], which proves that the CPU has them, and enter
 //! the code that uses them.
 
+pub(crate) mod gather;
+pub(crate) mod layout;
+pub(crate) mod tables;
+
 mod conv;
-mod gather;
 mod gemv;
 mod kernel;
-mod layout;
 mod pack;
 mod real;
 mod store;
-mod tables;
 
 use core::ops::Range;
 
