@@ -84,5 +84,7 @@ pub fn apply(isa: Isa, op: &Elementwise<'_>, x: &mut [f32]) {
         Isa::Reference(_) | Isa::Portable(_) => arch::generic::elementwise::apply(op, x),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::elementwise(token, op, x),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::elementwise(op, x),
     }
 }

@@ -37,6 +37,12 @@ impl Avx2 {
     }
 }
 
+/// The 128-bit vectors of WebAssembly. There is nothing to detect: an engine without them refuses the whole module, so
+/// the token exists where the module was compiled with `-C target-feature=+simd128`.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WasmSimd128;
+
 /// An instruction set that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -48,31 +54,32 @@ pub enum Isa {
     /// See [`Avx2`].
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// See [`WasmSimd128`].
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    WasmSimd128(WasmSimd128),
 }
 
 /// Every name that [`Isa::by_name`] knows on some target.
-const NAMES: [&str; 3] = ["reference", "portable", "avx2"];
+const NAMES: [&str; 4] = ["reference", "portable", "avx2", "wasm-simd128"];
 
 impl Isa {
     /// The fastest instruction set of this CPU.
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::new() {
-            return Self::Avx2(avx2);
-        }
-        Self::Portable(Portable)
+        Self::all().last().unwrap_or(Self::Portable(Portable))
     }
 
     /// Every instruction set of this CPU, the slowest first. For tests and benchmarks.
     pub fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
-        let avx2 = Avx2::new().map(Self::Avx2);
-        #[cfg(not(target_arch = "x86_64"))]
-        let avx2 = None;
-        [Some(Self::Reference(Reference)), Some(Self::Portable(Portable)), avx2].into_iter().flatten()
+        let vectors = [Avx2::new().map(Self::Avx2)];
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        let vectors = [Some(Self::WasmSimd128(WasmSimd128))];
+        #[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+        let vectors: [Option<Self>; 0] = [];
+        [Self::Reference(Reference), Self::Portable(Portable)].into_iter().chain(vectors.into_iter().flatten())
     }
 
-    /// The instruction set of this name: `reference`, `portable` or `avx2`.
+    /// The instruction set of this name: `reference`, `portable`, `avx2` or `wasm-simd128`.
     ///
     /// # Errors
     /// [`IsaError::Unknown`] for any other name, [`IsaError::Unavailable`] where this CPU lacks it.
@@ -103,6 +110,8 @@ impl Isa {
             Self::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::WasmSimd128(_) => "wasm-simd128",
         }
     }
 }
