@@ -9,11 +9,11 @@ use crate::{
     host::{line, now},
 };
 
-/// Runs per measurement, of which the best counts.
-const RUNS: usize = 15;
+/// Milliseconds of one measurement. The first runs are slow: the engine still compiles.
+const TOTAL: f64 = 500.0;
 
-/// Milliseconds of one run, at most.
-const SHORTEST: f64 = 4.0;
+/// Milliseconds of one run, at least; the best counts.
+const SHORTEST: f64 = 2.0;
 
 pub(crate) fn all(isa: Isa) {
     line("  layer                     portable     simd128   ratio");
@@ -46,19 +46,17 @@ fn gmacs(isa: Isa, conv: &Conv) -> f64 {
     let mut out = vec![0; pixels * words(conv.c_out)];
     let mut repeat = 1;
     let mut best = f64::INFINITY;
-    let mut runs = 0;
-    while runs < RUNS {
+    let first = now();
+    while now() < first + TOTAL {
         let start = now();
         for _ in 0..repeat {
             conv::bits(isa, conv, &acts, &packed, &limits, 0..conv.rows(), &mut out);
         }
         let took = now() - start;
-        if took < SHORTEST {
-            repeat *= 2;
-            continue;
+        match took < SHORTEST {
+            true => repeat *= 2,
+            false => best = best.min(took / repeat as f64),
         }
-        best = best.min(took / repeat as f64);
-        runs += 1;
     }
     (pixels * conv.c_out * conv.k()) as f64 / best / 1e6
 }
