@@ -2,7 +2,7 @@
 //! every length.
 //!
 //! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2` compiles some of it once
-//! more with its instructions allowed. `tables` are constants of those kernels that look their counts up.
+//! more with its instructions allowed.
 
 pub(crate) mod generic;
 pub(crate) mod portable;
@@ -10,7 +10,6 @@ pub(crate) mod reference;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(crate) mod simd128;
-#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
-mod tables;

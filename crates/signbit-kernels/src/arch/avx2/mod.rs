@@ -7,10 +7,9 @@ mod kernel;
 mod layout;
 mod pack;
 mod store;
+mod tables;
 
 use core::ops::Range;
-
-use super::tables;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
 use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, shape::Conv, threshold::Thresholds};
