@@ -23,6 +23,8 @@ pub fn pack_signs(isa: Isa, x: &[f32], channels: usize, out: &mut [u64]) {
         Isa::Avx512Bw(token) => arch::avx512::pack_f32(token, x, channels, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vpopcnt(token) => arch::avx512::pack_f32(token.into(), x, channels, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::pack_f32(x, channels, out),
     }
 }
 
@@ -41,6 +43,8 @@ pub fn pack_signs_i32(isa: Isa, x: &[i32], channels: usize, out: &mut [u64]) {
         Isa::Avx512Bw(token) => arch::avx512::pack_i32(token, x, channels, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vpopcnt(token) => arch::avx512::pack_i32(token.into(), x, channels, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::pack_i32(x, channels, out),
     }
 }
 
@@ -59,6 +63,8 @@ pub fn unpack_signs(isa: Isa, bits: &[u64], channels: usize, out: &mut [f32]) {
         Isa::Avx512Bw(token) => arch::avx512::unpack(token, bits, channels, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vpopcnt(token) => arch::avx512::unpack(token.into(), bits, channels, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::unpack(bits, channels, out),
     }
 }
 

@@ -104,6 +104,12 @@ impl From<Avx512Vpopcnt> for Avx512Bw {
     }
 }
 
+/// The 128-bit vectors of WebAssembly. There is nothing to detect: an engine without them refuses the whole module, so
+/// the token exists where the module was compiled with `-C target-feature=+simd128`.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WasmSimd128;
+
 /// An instruction set that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -121,10 +127,13 @@ pub enum Isa {
     /// See [`Avx512Vpopcnt`].
     #[cfg(target_arch = "x86_64")]
     Avx512Vpopcnt(Avx512Vpopcnt),
+    /// See [`WasmSimd128`].
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    WasmSimd128(WasmSimd128),
 }
 
 /// Every name that [`Isa::by_name`] knows on some target.
-const NAMES: [&str; 5] = ["reference", "portable", "avx2", "avx512bw", "avx512-vpopcnt"];
+const NAMES: [&str; 6] = ["reference", "portable", "avx2", "avx512bw", "avx512-vpopcnt", "wasm-simd128"];
 
 impl Isa {
     /// The fastest instruction set of this CPU.
@@ -140,12 +149,14 @@ impl Isa {
             Avx512Bw::new().map(Self::Avx512Bw),
             Avx512Vpopcnt::new().map(Self::Avx512Vpopcnt),
         ];
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        let vectors = [Some(Self::WasmSimd128(WasmSimd128))];
+        #[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
         let vectors: [Option<Self>; 0] = [];
         [Self::Reference(Reference), Self::Portable(Portable)].into_iter().chain(vectors.into_iter().flatten())
     }
 
-    /// The instruction set of this name: `reference`, `portable`, `avx2`, `avx512bw` or `avx512-vpopcnt`.
+    /// The instruction set of this name: `reference`, `portable`, `avx2`, `avx512bw`, `avx512-vpopcnt` or `wasm-simd128`.
     ///
     /// # Errors
     /// [`IsaError::Unknown`] for any other name, [`IsaError::Unavailable`] where this CPU lacks it.
@@ -180,6 +191,8 @@ impl Isa {
             Self::Avx512Bw(_) => "avx512bw",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vpopcnt(_) => "avx512-vpopcnt",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::WasmSimd128(_) => "wasm-simd128",
         }
     }
 }
