@@ -19,6 +19,8 @@ pub fn pack_signs(isa: Isa, x: &[f32], channels: usize, out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::pack(x, channels, out, |x| x >= 0.0),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::pack_f32(token, x, channels, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::pack_f32(token, x, channels, out),
     }
 }
 
@@ -33,6 +35,8 @@ pub fn pack_signs_i32(isa: Isa, x: &[i32], channels: usize, out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::pack(x, channels, out, |x| x >= 0),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::pack_i32(token, x, channels, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::pack_i32(token, x, channels, out),
     }
 }
 
@@ -47,6 +51,8 @@ pub fn unpack_signs(isa: Isa, bits: &[u64], channels: usize, out: &mut [f32]) {
         Isa::Portable(_) => arch::portable::unpack(bits, channels, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::unpack(token, bits, channels, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::unpack(token, bits, channels, out),
     }
 }
 

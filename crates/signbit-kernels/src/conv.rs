@@ -87,5 +87,7 @@ fn run(isa: Isa, conv: &Conv, acts: &[u64], weights: &PackedWeights<'_>, rows: R
         Isa::Portable(_) => arch::portable::conv(conv, acts, words, rows, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::conv(token, conv, acts, words, rows, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::conv(token, conv, acts, words, rows, out),
     }
 }

@@ -37,6 +37,33 @@ impl Avx2 {
     }
 }
 
+/// 128-bit vectors of 64-bit ARM (NEON, little-endian).
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Neon(());
+
+#[cfg(target_arch = "aarch64")]
+impl Neon {
+    /// The token, if this CPU has NEON. Without the feature `std` the answer is what the compiler was told about the
+    /// target, which for most is yes. Big-endian systems get none: the kernels are not tested there.
+    pub fn new() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let available = std::arch::is_aarch64_feature_detected!("neon");
+        #[cfg(not(feature = "std"))]
+        let available = cfg!(target_feature = "neon");
+        (available && cfg!(target_endian = "little")).then_some(Self(()))
+    }
+
+    /// The token without a question to the CPU, for programs that cannot ask.
+    ///
+    /// # Safety
+    /// The CPU that uses the token has NEON, and the operating system saves the vector registers. On a big-endian
+    /// system results are unspecified.
+    pub unsafe fn new_unchecked() -> Self {
+        Self(())
+    }
+}
+
 /// An instruction set that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -48,10 +75,13 @@ pub enum Isa {
     /// See [`Avx2`].
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// See [`Neon`].
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 /// Every name that [`Isa::by_name`] knows on some target.
-const NAMES: [&str; 3] = ["reference", "portable", "avx2"];
+const NAMES: [&str; 4] = ["reference", "portable", "avx2", "neon"];
 
 impl Isa {
     /// The fastest instruction set of this CPU.
@@ -60,6 +90,10 @@ impl Isa {
         if let Some(avx2) = Avx2::new() {
             return Self::Avx2(avx2);
         }
+        #[cfg(target_arch = "aarch64")]
+        if let Some(neon) = Neon::new() {
+            return Self::Neon(neon);
+        }
         Self::Portable(Portable)
     }
 
@@ -67,12 +101,16 @@ impl Isa {
     pub fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let avx2 = Avx2::new().map(Self::Avx2);
+        #[cfg(target_arch = "aarch64")]
+        let neon = Neon::new().map(Self::Neon);
         #[cfg(not(target_arch = "x86_64"))]
         let avx2 = None;
-        [Some(Self::Reference(Reference)), Some(Self::Portable(Portable)), avx2].into_iter().flatten()
+        #[cfg(not(target_arch = "aarch64"))]
+        let neon = None;
+        [Some(Self::Reference(Reference)), Some(Self::Portable(Portable)), avx2, neon].into_iter().flatten()
     }
 
-    /// The instruction set of this name: `reference`, `portable` or `avx2`.
+    /// The instruction set of this name: `reference`, `portable`, `avx2` or `neon`.
     ///
     /// # Errors
     /// [`IsaError::Unknown`] for any other name, [`IsaError::Unavailable`] where this CPU lacks it.
@@ -103,6 +141,8 @@ impl Isa {
             Self::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
         }
     }
 }
@@ -136,7 +176,7 @@ impl core::error::Error for IsaError {}
 #[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
-    use std::string::ToString;
+    use std::{string::ToString, vec::Vec};
 
     #[test]
     fn every_available_isa_is_found_by_its_name() {
@@ -157,8 +197,11 @@ mod tests {
     fn unavailable_names_the_instruction_set() {
         let error = IsaError::Unavailable("avx2");
         assert!(error.to_string().starts_with("instruction set avx2 is not available"), "{error}");
-        if !Isa::all().any(|isa| isa.name() == "avx2") {
-            assert_eq!(Isa::by_name("avx2"), Err(error));
+        // No processor has all of them.
+        let missing: Vec<&str> = NAMES.into_iter().filter(|name| Isa::all().all(|isa| isa.name() != *name)).collect();
+        assert!(!missing.is_empty());
+        for name in missing {
+            assert_eq!(Isa::by_name(name), Err(IsaError::Unavailable(name)));
         }
     }
 }

@@ -70,6 +70,8 @@ pub fn max_bits(isa: Isa, pool: &Pool, x: &[u64], out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::max_bits(&conv, x, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::max_bits(token, &conv, x, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::max_bits(token, &conv, x, out),
     }
 }
 

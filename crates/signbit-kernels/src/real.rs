@@ -74,6 +74,8 @@ pub fn conv2d(isa: Isa, conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>,
         Isa::Portable(_) => arch::portable::real_conv(conv, x, w, bias, rows, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::real_conv(token, conv, x, w, bias, rows, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::real_conv(token, conv, x, w, bias, rows, out),
     }
 }
 
@@ -98,5 +100,7 @@ pub fn scale_map(isa: Isa, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mu
         Isa::Portable(_) => arch::portable::scale_map(conv, x, scratch, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::scale_map(token, conv, x, scratch, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::scale_map(token, conv, x, scratch, out),
     }
 }

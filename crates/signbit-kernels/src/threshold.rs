@@ -38,5 +38,7 @@ pub fn apply_i32(isa: Isa, x: &[i32], channels: usize, thresholds: &Thresholds<'
         Isa::Portable(_) => arch::portable::threshold(x, channels, thresholds, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::threshold(token, x, channels, thresholds, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::threshold(token, x, channels, thresholds, out),
     }
 }

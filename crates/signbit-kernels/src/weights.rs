@@ -29,6 +29,8 @@ pub fn packed_len(isa: Isa, conv: &Conv) -> usize {
         Isa::Portable(_) => arch::portable::packed_len(conv),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(_) => arch::avx2::packed_len(conv),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(_) => arch::neon::packed_len(conv),
     }
 }
 
@@ -45,6 +47,8 @@ pub fn pack(isa: Isa, conv: &Conv, rows: &[u64], out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::pack_weights(conv, rows, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(_) => arch::avx2::pack_weights(conv, rows, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(_) => arch::neon::pack_weights(conv, rows, out),
     }
 }
 
