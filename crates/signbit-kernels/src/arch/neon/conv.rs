@@ -30,7 +30,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// The taps of a window that count.
-    fn pieces(&self, window: &Window) -> impl Iterator<Item = Piece> {
+    fn pieces(&self, window: Window) -> impl Iterator<Item = Piece> {
         let [ky, kx] = match self.conv.padding {
             Padding::Zero => [window.ky(), window.kx()],
             Padding::One | Padding::MinusOne => [0..self.conv.kernel[0], 0..self.conv.kernel[1]],
@@ -73,7 +73,7 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
             let source = Source::new(conv, acts, group);
             if tile.fits {
                 let mut at = 0;
-                for piece in job.pieces(&first) {
+                for piece in job.pieces(first) {
                     gather(&source, &piece, &mut tile, at);
                     at += piece.len();
                 }
@@ -130,7 +130,7 @@ fn register_block<const P: usize, const V: usize>(
     let mut counts = [[Wide::zero(); V]; P];
     let mut sums = zero::<P, V>();
     let mut at = 0;
-    for piece in job.pieces(&tile.windows[0]) {
+    for piece in job.pieces(tile.windows[0]) {
         if !tile.fits {
             gather(&source, &piece, tile, 0);
         }
