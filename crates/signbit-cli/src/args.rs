@@ -27,7 +27,7 @@ EXAMPLE:
   signbit verify runs/digits digits.signbit
 
 ENVIRONMENT:
-  SIGNBIT_ISA   instruction set: reference, portable, avx2, avx512bw, avx512-vpopcnt (default: the best of this CPU)
+  SIGNBIT_ISA   instruction set: reference, portable, avx2, avx512bw, avx512-vpopcnt, neon (default: the best of this CPU)
   SIGNBIT_DATA  folder of the named data sets (default: data, then the user's data folder)
   NO_COLOR      no colours on a terminal
 
@@ -71,7 +71,7 @@ pub(crate) enum Command {
 /// The instruction set of commands that run a model.
 #[derive(Args, Debug)]
 pub(crate) struct IsaArg {
-    /// Instruction set: reference, portable, avx2, avx512bw or avx512-vpopcnt [default: $SIGNBIT_ISA, else the best of this CPU]
+    /// Instruction set: reference, portable, avx2, avx512bw, avx512-vpopcnt or neon [default: $SIGNBIT_ISA, else the best of this CPU]
     #[arg(long, value_name = "NAME")]
     isa: Option<String>,
 }

@@ -25,6 +25,8 @@ pub fn pack_signs(isa: Isa, x: &[f32], channels: usize, out: &mut [u64]) {
         Isa::Avx512Vpopcnt(token) => arch::avx512::pack_f32(token.into(), x, channels, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::pack_f32(x, channels, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::pack_f32(token, x, channels, out),
     }
 }
 
@@ -45,6 +47,8 @@ pub fn pack_signs_i32(isa: Isa, x: &[i32], channels: usize, out: &mut [u64]) {
         Isa::Avx512Vpopcnt(token) => arch::avx512::pack_i32(token.into(), x, channels, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::pack_i32(x, channels, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::pack_i32(token, x, channels, out),
     }
 }
 
@@ -65,6 +69,8 @@ pub fn unpack_signs(isa: Isa, bits: &[u64], channels: usize, out: &mut [f32]) {
         Isa::Avx512Vpopcnt(token) => arch::avx512::unpack(token.into(), bits, channels, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::unpack(bits, channels, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::unpack(token, bits, channels, out),
     }
 }
 

@@ -93,5 +93,7 @@ fn run(isa: Isa, conv: &Conv, acts: &[u64], weights: &PackedWeights<'_>, rows: R
         Isa::Avx512Vpopcnt(token) => arch::avx512::conv_vpopcnt(token, conv, acts, words, rows, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::conv(conv, acts, words, rows, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::conv(token, conv, acts, words, rows, out),
     }
 }

@@ -88,6 +88,8 @@ pub fn apply(isa: Isa, op: &Elementwise<'_>, x: &mut [f32]) {
         Isa::Avx512Bw(token) => arch::avx512::elementwise(token, op, x),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vpopcnt(token) => arch::avx512::elementwise(token.into(), op, x),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::elementwise(token, op, x),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::elementwise(op, x),
     }

@@ -104,6 +104,33 @@ impl From<Avx512Vpopcnt> for Avx512Bw {
     }
 }
 
+/// 128-bit vectors of 64-bit ARM (NEON, little-endian).
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Neon(());
+
+#[cfg(target_arch = "aarch64")]
+impl Neon {
+    /// The token, if this CPU has NEON. Without the feature `std` the answer is what the compiler was told about the
+    /// target, which for most is yes. Big-endian systems get none: the kernels are not tested there.
+    pub fn new() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let available = std::arch::is_aarch64_feature_detected!("neon");
+        #[cfg(not(feature = "std"))]
+        let available = cfg!(target_feature = "neon");
+        (available && cfg!(target_endian = "little")).then_some(Self(()))
+    }
+
+    /// The token without a question to the CPU, for programs that cannot ask.
+    ///
+    /// # Safety
+    /// The CPU that uses the token has NEON, and the operating system saves the vector registers. On a big-endian
+    /// system results are unspecified.
+    pub unsafe fn new_unchecked() -> Self {
+        Self(())
+    }
+}
+
 /// The 128-bit vectors of WebAssembly. There is nothing to detect: an engine without them refuses the whole module, so
 /// the token exists where the module was compiled with `-C target-feature=+simd128`.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -127,13 +154,16 @@ pub enum Isa {
     /// See [`Avx512Vpopcnt`].
     #[cfg(target_arch = "x86_64")]
     Avx512Vpopcnt(Avx512Vpopcnt),
+    /// See [`Neon`].
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
     /// See [`WasmSimd128`].
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     WasmSimd128(WasmSimd128),
 }
 
 /// Every name that [`Isa::by_name`] knows on some target.
-const NAMES: [&str; 6] = ["reference", "portable", "avx2", "avx512bw", "avx512-vpopcnt", "wasm-simd128"];
+const NAMES: [&str; 7] = ["reference", "portable", "avx2", "avx512bw", "avx512-vpopcnt", "neon", "wasm-simd128"];
 
 impl Isa {
     /// The fastest instruction set of this CPU.
@@ -149,14 +179,20 @@ impl Isa {
             Avx512Bw::new().map(Self::Avx512Bw),
             Avx512Vpopcnt::new().map(Self::Avx512Vpopcnt),
         ];
+        #[cfg(target_arch = "aarch64")]
+        let vectors = [Neon::new().map(Self::Neon)];
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         let vectors = [Some(Self::WasmSimd128(WasmSimd128))];
-        #[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+        #[cfg(not(any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            all(target_arch = "wasm32", target_feature = "simd128")
+        )))]
         let vectors: [Option<Self>; 0] = [];
         [Self::Reference(Reference), Self::Portable(Portable)].into_iter().chain(vectors.into_iter().flatten())
     }
 
-    /// The instruction set of this name: `reference`, `portable`, `avx2`, `avx512bw`, `avx512-vpopcnt` or `wasm-simd128`.
+    /// The instruction set of this name: `reference`, `portable`, `avx2`, `avx512bw`, `avx512-vpopcnt`, `neon` or `wasm-simd128`.
     ///
     /// # Errors
     /// [`IsaError::Unknown`] for any other name, [`IsaError::Unavailable`] where this CPU lacks it.
@@ -191,6 +227,8 @@ impl Isa {
             Self::Avx512Bw(_) => "avx512bw",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vpopcnt(_) => "avx512-vpopcnt",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::WasmSimd128(_) => "wasm-simd128",
         }

@@ -76,6 +76,8 @@ pub fn max_bits(isa: Isa, pool: &Pool, x: &[u64], out: &mut [u64]) {
         Isa::Avx512Vpopcnt(token) => arch::avx512::max_bits(token.into(), &conv, x, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::max_bits(&conv, x, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::max_bits(token, &conv, x, out),
     }
 }
 

@@ -44,5 +44,7 @@ pub fn apply_i32(isa: Isa, x: &[i32], channels: usize, thresholds: &Thresholds<'
         Isa::Avx512Vpopcnt(token) => arch::avx512::threshold(token.into(), x, channels, thresholds, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::threshold(x, channels, thresholds, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::threshold(token, x, channels, thresholds, out),
     }
 }

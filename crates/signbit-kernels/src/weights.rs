@@ -35,6 +35,8 @@ pub fn packed_len(isa: Isa, conv: &Conv) -> usize {
         Isa::Avx512Vpopcnt(_) => arch::avx512::popcnt::packed_len(conv),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::packed_len(conv),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(_) => arch::neon::packed_len(conv),
     }
 }
 
@@ -57,6 +59,8 @@ pub fn pack(isa: Isa, conv: &Conv, rows: &[u64], out: &mut [u64]) {
         Isa::Avx512Vpopcnt(_) => arch::avx512::popcnt::pack_weights(conv, rows, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::pack_weights(conv, rows, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(_) => arch::neon::pack_weights(conv, rows, out),
     }
 }
 

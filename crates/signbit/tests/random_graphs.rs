@@ -283,8 +283,13 @@ fn the_generator_makes_every_operator() {
     assert!(missing.is_empty(), "{missing:?} of {}", Op::NAMES.len());
 }
 
+/// Many, but for those who ask for another number: an emulator is slow.
+fn cases() -> u32 {
+    if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 1500 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn random_graphs_equal_the_interpreter(
