@@ -73,16 +73,16 @@ fn word_of_lane(words: usize, block: usize, lane: usize) -> usize {
 
 #[inline(always)]
 pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
-    // As many planes as count to K, and one more.
-    match conv.k() {
-        ..16 => Job::<5>::new(conv, acts).run(weights, rows, out),
-        ..64 => Job::<7>::new(conv, acts).run(weights, rows, out),
-        _ => Job::<9>::new(conv, acts).run(weights, rows, out),
+    // As many planes as count to K, and one more. Each case alone, or else the compiler makes no vectors.
+    match (conv.group_in(), conv.taps()) {
+        (1, ..16) => Job::<5, false>::new(conv, acts).run(weights, rows, out),
+        (1, _) => Job::<7, false>::new(conv, acts).run(weights, rows, out),
+        _ => Job::<9, true>::new(conv, acts).run(weights, rows, out),
     }
 }
 
-/// What is the same for all of one call with counters of `P` planes.
-struct Job<'a, const P: usize> {
+/// What is the same for all of one call with counters of `P` planes. `GROUPS`: of more than one channel.
+struct Job<'a, const P: usize, const GROUPS: bool> {
     conv: &'a Conv,
     acts: &'a [u64],
     words: usize,
@@ -111,7 +111,7 @@ struct Taps {
     mismatches: u64,
 }
 
-impl<'a, const P: usize> Job<'a, P> {
+impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
     #[inline(always)]
     fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
         let words = words(conv.c_in);
@@ -184,9 +184,9 @@ impl<'a, const P: usize> Job<'a, P> {
             let place = Place { at: at + done, lanes: lanes.min(total - done), odd };
             let planes = &counters.start[odd as usize];
             let planes = match whole {
-                true if conv.group_in() == 1 => self.count::<true>(planes, weights, start, taps),
-                false if conv.group_in() == 1 => self.count::<false>(planes, weights, start, taps),
-                _ => self.count_groups(planes, weights, start, taps),
+                _ if GROUPS => self.count_groups(planes, weights, start, taps),
+                true => self.count::<true>(planes, weights, start, taps),
+                false => self.count::<false>(planes, weights, start, taps),
             };
             self.store(out, &place, &planes, counters);
             start = start.wrapping_add(step_in);
@@ -199,7 +199,7 @@ impl<'a, const P: usize> Job<'a, P> {
         let [width, len] = [self.conv.kernel[1], self.conv.taps()];
         let row = ((1u64 << window.kx().len()) - 1) << window.kx().start;
         let inside = window.ky().fold(0, |inside, ky| inside | row << (ky * width));
-        if self.conv.padding != Padding::Zero || self.conv.group_in() > 1 {
+        if self.conv.padding != Padding::Zero || GROUPS {
             return (Taps { inside, mismatches: 0 }, false);
         }
         let (mut outside, mut mismatches, mut odd) = (!inside & ((1 << len) - 1), 0, false);
