@@ -26,10 +26,66 @@ use crate::{
 };
 
 /// Words that are counted side by side.
-const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
-/// The same of each lane.
-type Lanes = [u64; LANES];
+/// Four words, in the compiler's hands or in a register.
+pub(crate) trait Lanes: Copy {
+    fn load(words: &[u64; LANES]) -> Self;
+    fn get(self) -> [u64; LANES];
+    fn xor(self, other: Self) -> Self;
+    fn and(self, other: Self) -> Self;
+    /// Each word towards its high bits.
+    fn shift_up(self, bits: usize) -> Self;
+    /// Each word towards its low bits.
+    fn shift_down(self, bits: usize) -> Self;
+
+    /// The same word in each lane.
+    #[inline(always)]
+    fn all(word: u64) -> Self {
+        Self::load(&[word; LANES])
+    }
+}
+
+impl Lanes for [u64; LANES] {
+    #[inline(always)]
+    fn load(words: &[u64; LANES]) -> Self {
+        *words
+    }
+
+    #[inline(always)]
+    fn get(self) -> [u64; LANES] {
+        self
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        zip(self, other, |x, y| x ^ y)
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        zip(self, other, |x, y| x & y)
+    }
+
+    #[inline(always)]
+    fn shift_up(self, bits: usize) -> Self {
+        zip(self, self, |x, _| x << bits)
+    }
+
+    #[inline(always)]
+    fn shift_down(self, bits: usize) -> Self {
+        zip(self, self, |x, _| x >> bits)
+    }
+}
+
+#[inline(always)]
+fn zip(a: [u64; LANES], b: [u64; LANES], op: impl Fn(u64, u64) -> u64) -> [u64; LANES] {
+    let mut out = [0; LANES];
+    for i in 0..LANES {
+        out[i] = op(a[i], b[i]);
+    }
+    out
+}
 
 /// Taps at most: bits of a word.
 const MAX_TAPS: usize = 63;
@@ -72,17 +128,17 @@ fn word_of_lane(words: usize, block: usize, lane: usize) -> usize {
 }
 
 #[inline(always)]
-pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
-    // As many planes as count to K, and one more. Each case alone, or else the compiler makes no vectors.
-    match (conv.group_in(), conv.taps()) {
-        (1, ..16) => Job::<5, false>::new(conv, acts).run(weights, rows, out),
-        (1, _) => Job::<7, false>::new(conv, acts).run(weights, rows, out),
-        _ => Job::<9, true>::new(conv, acts).run(weights, rows, out),
+pub(crate) fn conv<L: Lanes>(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+    // As many planes as count to K, and one more.
+    match conv.k() {
+        ..16 => Job::<5>::new(conv, acts).run::<L>(weights, rows, out),
+        ..64 => Job::<7>::new(conv, acts).run::<L>(weights, rows, out),
+        _ => Job::<9>::new(conv, acts).run::<L>(weights, rows, out),
     }
 }
 
-/// What is the same for all of one call with counters of `P` planes. `GROUPS`: of more than one channel.
-struct Job<'a, const P: usize, const GROUPS: bool> {
+/// What is the same for all of one call with counters of `P` planes.
+struct Job<'a, const P: usize> {
     conv: &'a Conv,
     acts: &'a [u64],
     words: usize,
@@ -111,7 +167,7 @@ struct Taps {
     mismatches: u64,
 }
 
-impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
+impl<'a, const P: usize> Job<'a, P> {
     #[inline(always)]
     fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
         let words = words(conv.c_in);
@@ -137,7 +193,7 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
     }
 
     #[inline(always)]
-    fn run(&self, weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
+    fn run<L: Lanes>(&self, weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
         let (conv, out_w) = (self.conv, self.conv.out_w());
         for (block, weights) in weights.chunks_exact(conv.k() * LANES).enumerate() {
             let counters = Counters::<P>::of(conv, block, &out);
@@ -147,7 +203,7 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
                 while ox < out_w {
                     let pixels = if ox == self.full.start { self.full.len().max(1) } else { 1 };
                     let window = Window::of(conv, [n, oy, ox]);
-                    self.pixels(weights, &counters, &window, block, i * out_w + ox, pixels, &mut out);
+                    self.pixels::<L>(weights, &counters, &window, block, i * out_w + ox, pixels, &mut out);
                     ox += pixels;
                 }
             }
@@ -156,7 +212,7 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
 
     /// One block of words at neighbouring pixels whose windows have the same taps inside.
     #[inline(always)]
-    fn pixels(
+    fn pixels<L: Lanes>(
         &self,
         weights: &[u64],
         counters: &Counters<P>,
@@ -182,13 +238,13 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
         let mut start = first;
         for done in (0..total).step_by(step_out) {
             let place = Place { at: at + done, lanes: lanes.min(total - done), odd };
-            let planes = &counters.start[odd as usize];
+            let planes = counters.start[odd as usize].map(|plane| L::load(&plane));
             let planes = match whole {
-                _ if GROUPS => self.count_groups(planes, weights, start, taps),
-                true => self.count::<true>(planes, weights, start, taps),
-                false => self.count::<false>(planes, weights, start, taps),
+                _ if conv.group_in() > 1 => self.count_groups(planes, weights, start, taps),
+                true => self.count::<L, true>(planes, weights, start, taps),
+                false => self.count::<L, false>(planes, weights, start, taps),
             };
-            self.store(out, &place, &planes, counters);
+            self.store(out, &place, planes, counters);
             start = start.wrapping_add(step_in);
         }
     }
@@ -199,7 +255,7 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
         let [width, len] = [self.conv.kernel[1], self.conv.taps()];
         let row = ((1u64 << window.kx().len()) - 1) << window.kx().start;
         let inside = window.ky().fold(0, |inside, ky| inside | row << (ky * width));
-        if self.conv.padding != Padding::Zero || GROUPS {
+        if self.conv.padding != Padding::Zero || self.conv.group_in() > 1 {
             return (Taps { inside, mismatches: 0 }, false);
         }
         let (mut outside, mut mismatches, mut odd) = (!inside & ((1 << len) - 1), 0, false);
@@ -212,82 +268,91 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
         (Taps { inside, mismatches }, odd)
     }
 
-    /// `planes` and the mismatches of the depthwise window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
+    /// `planes` and the mismatches of the depthwise window whose first tap would be at word `start`. `WHOLE`: no tap is
+    /// outside.
     #[inline(always)]
-    fn count<const WHOLE: bool>(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
-        let tap = |tap: usize, weight: &Lanes, offset: usize| {
-            if WHOLE || taps.inside >> tap & 1 == 1 {
-                let acts = load(self.acts, start.wrapping_add(offset));
-                return zip(weight, &acts, |w, a| w ^ a);
-            }
-            match self.conv.padding {
-                Padding::Zero => [(taps.mismatches >> tap & 1).wrapping_neg(); LANES],
-                Padding::One => weight.map(|w| !w),
-                Padding::MinusOne => *weight,
-            }
-        };
+    fn count<L: Lanes, const WHOLE: bool>(
+        &self,
+        mut planes: [L; P],
+        weights: &[[u64; LANES]],
+        start: usize,
+        taps: Taps,
+    ) -> [L; P] {
         let (first, pairs) = weights.as_rchunks::<2>();
         let (first_offset, offset_pairs) = self.offsets[..weights.len()].as_rchunks::<2>();
-        let mut planes = match (first, first_offset) {
-            ([weight], [offset]) => add(planes, &tap(0, weight, *offset), &[0; LANES]),
-            _ => *planes,
-        };
+        if let ([weight], [offset]) = (first, first_offset) {
+            planes = add(planes, self.tap::<L, WHOLE>(0, weight, start.wrapping_add(*offset), taps), L::all(0));
+        }
         for (i, (pair, offsets)) in pairs.iter().zip(offset_pairs).enumerate() {
             let i = first.len() + 2 * i;
-            planes = add(&planes, &tap(i, &pair[0], offsets[0]), &tap(i + 1, &pair[1], offsets[1]));
+            let a = self.tap::<L, WHOLE>(i, &pair[0], start.wrapping_add(offsets[0]), taps);
+            let b = self.tap::<L, WHOLE>(i + 1, &pair[1], start.wrapping_add(offsets[1]), taps);
+            planes = add(planes, a, b);
         }
         planes
     }
 
+    /// The mismatches of one tap, which is at word `at` if it is inside.
+    #[inline(always)]
+    fn tap<L: Lanes, const WHOLE: bool>(&self, tap: usize, weight: &[u64; LANES], at: usize, taps: Taps) -> L {
+        let weight = L::load(weight);
+        if WHOLE || taps.inside >> tap & 1 == 1 {
+            return load::<L>(self.acts, at).xor(weight);
+        }
+        match self.conv.padding {
+            Padding::Zero => L::all((taps.mismatches >> tap & 1).wrapping_neg()),
+            Padding::One => L::all(u64::MAX).xor(weight),
+            Padding::MinusOne => weight,
+        }
+    }
+
     /// `planes` and the mismatches of a window of groups of more than one channel, which are an even number.
     #[inline(always)]
-    fn count_groups(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
+    fn count_groups<L: Lanes>(&self, mut planes: [L; P], weights: &[[u64; LANES]], start: usize, taps: Taps) -> [L; P] {
         let group = self.conv.group_in();
-        let mut planes = *planes;
         let offsets = self.offsets.iter().zip(weights.chunks_exact(group));
         for (tap, (offset, weights)) in offsets.enumerate() {
             let acts = match self.conv.padding {
-                _ if taps.inside >> tap & 1 == 1 => load(self.acts, start.wrapping_add(*offset)),
-                Padding::One => [u64::MAX; LANES],
-                Padding::MinusOne => [0; LANES],
+                _ if taps.inside >> tap & 1 == 1 => load::<L>(self.acts, start.wrapping_add(*offset)),
+                Padding::One => L::all(u64::MAX),
+                Padding::MinusOne => L::all(0),
                 Padding::Zero => {
                     for _ in 0..group / 2 {
-                        planes = add(&planes, &[u64::MAX; LANES], &[0; LANES]);
+                        planes = add(planes, L::all(u64::MAX), L::all(0));
                     }
                     continue;
                 }
             };
             let turns = self.stay[..group].as_chunks::<2>().0;
             for (i, (pair, stay)) in weights.as_chunks::<2>().0.iter().zip(turns).enumerate() {
-                let bits = |turn: usize, weight: &Lanes, stay: u64| {
-                    let turned = acts.map(|x| x >> turn & stay | x << (group - turn) & !stay);
-                    zip(&turned, weight, |x, w| x ^ w)
-                };
-                planes = add(&planes, &bits(2 * i, &pair[0], stay[0]), &bits(2 * i + 1, &pair[1], stay[1]));
+                let a = turn(acts, 2 * i, group, stay[0]).xor(L::load(&pair[0]));
+                let b = turn(acts, 2 * i + 1, group, stay[1]).xor(L::load(&pair[1]));
+                planes = add(planes, a, b);
             }
         }
         planes
     }
 
     #[inline(always)]
-    fn store(&self, out: &mut Out<'_>, place: &Place, planes: &[Lanes; P], counters: &Counters<P>) {
+    fn store<L: Lanes>(&self, out: &mut Out<'_>, place: &Place, planes: [L; P], counters: &Counters<P>) {
         match out {
             Out::Bits(out, _) => {
-                let more = planes[P - 1];
-                let bits = zip(&zip(&more, &counters.keep, |x, keep| !x & keep), &counters.flip, |x, flip| x ^ flip);
+                // `!more & keep ^ flip`, and `flip` lies within `keep`.
+                let not = L::load(&counters.flip).xor(L::load(&counters.keep));
+                let bits = planes[P - 1].and(L::load(&counters.keep)).xor(not).get();
                 let out = &mut out[place.at..][..place.lanes];
                 match out.as_mut_array() {
                     Some(out) => *out = bits,
                     None => out.copy_from_slice(&bits[..place.lanes]),
                 }
             }
-            Out::I32(out) => self.store_dots(out, place, planes, |dot| dot),
-            Out::F32(out) => self.store_dots(out, place, planes, |dot| dot as f32),
+            Out::I32(out) => self.store_dots(out, place, &planes.map(L::get), |dot| dot),
+            Out::F32(out) => self.store_dots(out, place, &planes.map(L::get), |dot| dot as f32),
         }
     }
 
     #[inline(always)]
-    fn store_dots<T>(&self, out: &mut [T], place: &Place, planes: &[Lanes; P], number: impl Fn(i32) -> T) {
+    fn store_dots<T>(&self, out: &mut [T], place: &Place, planes: &[[u64; LANES]; P], number: impl Fn(i32) -> T) {
         let bits = self.conv.k() as i32 - place.odd as i32;
         for lane in 0..place.lanes {
             let (pixel, word) = ((place.at + lane) / self.words, (place.at + lane) % self.words);
@@ -303,9 +368,9 @@ impl<'a, const P: usize, const GROUPS: bool> Job<'a, P, GROUPS> {
 /// The counters of one block of words before the first tap, and what makes bits of their last plane.
 struct Counters<const P: usize> {
     /// With an even and an odd number of taps that do not count.
-    start: [[Lanes; P]; 2],
-    keep: Lanes,
-    flip: Lanes,
+    start: [[[u64; LANES]; P]; 2],
+    keep: [u64; LANES],
+    flip: [u64; LANES],
 }
 
 impl<const P: usize> Counters<P> {
@@ -339,36 +404,37 @@ impl<const P: usize> Counters<P> {
 
 /// Four words from word `at` on; 0 behind the last, where only lanes are that nobody stores.
 #[inline(always)]
-fn load(acts: &[u64], at: usize) -> Lanes {
+fn load<L: Lanes>(acts: &[u64], at: usize) -> L {
     #[cold]
-    fn end(acts: &[u64]) -> Lanes {
+    fn end(acts: &[u64]) -> [u64; LANES] {
         core::array::from_fn(|i| acts.get(i).copied().unwrap_or(0))
     }
     let acts = &acts[at..];
-    acts.first_chunk().copied().unwrap_or_else(|| end(acts))
+    match acts.first_chunk() {
+        Some(acts) => L::load(acts),
+        None => L::load(&end(acts)),
+    }
+}
+
+/// Bit `j` of each group from bit `(j + turn) mod group`. `stay`: the low `group - turn` bits of each.
+#[inline(always)]
+fn turn<L: Lanes>(acts: L, turn: usize, group: usize, stay: u64) -> L {
+    let (down, up) = (acts.shift_down(turn), acts.shift_up(group - turn));
+    // Of each bit, the one or the other.
+    up.xor(up.xor(down).and(L::all(stay)))
 }
 
 /// Counters and two bits more of each.
 #[inline(always)]
-fn add<const P: usize>(planes: &[Lanes; P], a: &Lanes, b: &Lanes) -> [Lanes; P] {
-    let different = zip(a, b, |a, b| a ^ b);
-    let mut carry = zip(&zip(a, b, |a, b| a & b), &zip(&planes[0], &different, |p, d| p & d), |x, y| x | y);
-    let mut sums = *planes;
-    sums[0] = zip(&planes[0], &different, |p, d| p ^ d);
-    for p in 1..P {
-        sums[p] = zip(&planes[p], &carry, |p, c| p ^ c);
-        carry = zip(&planes[p], &carry, |p, c| p & c);
+fn add<L: Lanes, const P: usize>(mut planes: [L; P], a: L, b: L) -> [L; P] {
+    let different = a.xor(b);
+    // Two of three bits: not both halves of the sum at once.
+    let mut carry = a.and(b).xor(planes[0].and(different));
+    planes[0] = planes[0].xor(different);
+    for plane in &mut planes[1..] {
+        (*plane, carry) = (plane.xor(carry), plane.and(carry));
     }
-    sums
-}
-
-#[inline(always)]
-fn zip(a: &Lanes, b: &Lanes, op: impl Fn(u64, u64) -> u64) -> Lanes {
-    let mut out = [0; LANES];
-    for i in 0..LANES {
-        out[i] = op(a[i], b[i]);
-    }
-    out
+    planes
 }
 
 /// The 64 counts of up to 9 planes, of which the last is 0 if there are 9.
@@ -431,7 +497,7 @@ mod tests {
             // Channel `c` gets bit `i` where `c` is larger than 3 * i.
             let bits = [u64::MAX.checked_shl(3 * i as u32 + 1).unwrap_or(0); LANES];
             let (a, b) = if i % 2 == 0 { (bits, [0; LANES]) } else { ([0; LANES], bits) };
-            counters = add(&counters, &a, &b);
+            counters = add(counters, a, b);
         }
         let expected = core::array::from_fn(|c| starts[c] as u8 + (0..15).filter(|i| c > 3 * i).count() as u8);
         assert_eq!(counts(counters.map(|plane| plane[LANES - 1])), expected);
