@@ -132,7 +132,7 @@ pub(crate) fn conv<L: Lanes>(conv: &Conv, acts: &[u64], weights: &[u64], rows: R
     // As many planes as count to K, and one more.
     match conv.k() {
         ..16 => Job::<5>::new(conv, acts).run::<L>(weights, rows, out),
-        ..64 => Job::<7>::new(conv, acts).run::<L>(weights, rows, out),
+        16..64 => Job::<7>::new(conv, acts).run::<L>(weights, rows, out),
         _ => Job::<9>::new(conv, acts).run::<L>(weights, rows, out),
     }
 }
