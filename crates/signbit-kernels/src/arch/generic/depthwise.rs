@@ -374,11 +374,15 @@ struct Counters<const P: usize> {
 }
 
 impl<const P: usize> Counters<P> {
+    // Once per block: it stays out of the loops.
+    #[inline(never)]
     fn of(conv: &Conv, block: usize, out: &Out<'_>) -> Self {
         let mut counters = Self { start: [[[0; LANES]; P]; 2], keep: [0; LANES], flip: [0; LANES] };
         let Out::Bits(_, Thresholds { t, flip }) = out else { return counters };
-        let k = conv.k() as i64;
-        for lane in 0..LANES {
+        let k = conv.k() as i32;
+        // Lanes of a pixel after have the same channels.
+        let different = if LANES.is_multiple_of(flip.len()) { flip.len() } else { LANES };
+        for lane in 0..different {
             let word = word_of_lane(flip.len(), block, lane);
             let Some(t) = t.chunks(64).nth(word) else { break };
             counters.keep[lane] = u64::MAX >> (64 - t.len());
@@ -389,13 +393,19 @@ impl<const P: usize> Counters<P> {
             for odd in 0..kinds {
                 let mut starts = [0; 64];
                 for (start, t) in starts.iter_mut().zip(t) {
-                    let limit = ((k - odd as i64 - *t as i64) >> 1).clamp(-1, k);
+                    let limit = ((k - odd as i32).saturating_sub(*t) >> 1).clamp(-1, k);
                     *start = ((1 << (P - 1)) - 1 - limit) as u16;
                 }
                 let planes = planes::<P>(&starts);
                 for p in 0..P {
                     counters.start[odd][p][lane] = planes[p];
                 }
+            }
+        }
+        let planes = counters.start.as_flattened_mut().iter_mut();
+        for lanes in planes.chain([&mut counters.keep, &mut counters.flip]) {
+            for lane in different..LANES {
+                lanes[lane] = lanes[lane - different];
             }
         }
         counters
