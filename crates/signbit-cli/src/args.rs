@@ -27,7 +27,7 @@ EXAMPLE:
   signbit verify runs/digits digits.signbit
 
 ENVIRONMENT:
-  SIGNBIT_ISA   instruction set: reference, portable, avx2 (default: the best of this CPU)
+  SIGNBIT_ISA   instruction set: reference, portable, avx2, avx512bw, avx512-vpopcnt (default: the best of this CPU)
   SIGNBIT_DATA  folder of the named data sets (default: data, then the user's data folder)
   NO_COLOR      no colours on a terminal
 
@@ -71,7 +71,7 @@ pub(crate) enum Command {
 /// The instruction set of commands that run a model.
 #[derive(Args, Debug)]
 pub(crate) struct IsaArg {
-    /// Instruction set: reference, portable or avx2 [default: $SIGNBIT_ISA, else the best of this CPU]
+    /// Instruction set: reference, portable, avx2, avx512bw or avx512-vpopcnt [default: $SIGNBIT_ISA, else the best of this CPU]
     #[arg(long, value_name = "NAME")]
     isa: Option<String>,
 }
@@ -164,15 +164,22 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Adds the words of `command`, and theirs, that lack a doc line or an example.
+    fn look(command: &clap::Command, path: &str, poor: &mut Vec<String>) {
+        for word in command.get_subcommands() {
+            let path = format!("{path} {}", word.get_name());
+            let help = word.get_after_help().map(ToString::to_string).unwrap_or_default();
+            if word.get_about().is_none() || !help.contains(&format!("EXAMPLE:\n  {path}")) {
+                poor.push(path.clone());
+            }
+            look(word, &path, poor);
+        }
+    }
+
     #[test]
     fn every_word_is_documented_with_an_example() {
         let mut poor = Vec::new();
-        for word in Cli::command().get_subcommands() {
-            let help = word.get_after_help().map(ToString::to_string).unwrap_or_default();
-            if word.get_about().is_none() || !help.contains(&format!("EXAMPLE:\n  signbit {}", word.get_name())) {
-                poor.push(word.get_name().to_owned());
-            }
-        }
+        look(&Cli::command(), "signbit", &mut poor);
         assert!(poor.is_empty(), "without a doc line or an example: {poor:?}");
     }
 

@@ -18,6 +18,7 @@ mod packed_runner;
 mod progress;
 mod report;
 mod tensorboard;
+mod when;
 
 use std::process::ExitCode;
 

@@ -106,6 +106,8 @@ fn marked_commands_run() {
 /// What `--help` knows of a word: its own words and its options.
 struct Known {
     words: BTreeSet<String>,
+    /// Whether it takes something else than its words.
+    takes_more: bool,
     options: BTreeSet<String>,
 }
 
@@ -127,7 +129,7 @@ fn known(folder: &Folder, words: &str) -> Option<Known> {
         let parts = line.split([' ', ',']).take_while(|part| part.is_empty() || part.starts_with(['-', '<', '[']));
         options.extend(parts.filter(|part| part.starts_with('-')).map(str::to_owned));
     }
-    Some(Known { words, options })
+    Some(Known { words, takes_more: !section("Arguments:").is_empty(), options })
 }
 
 /// The commands of a block that call signbit, as their arguments.
@@ -166,12 +168,13 @@ fn every_command_uses_words_and_options_that_exist() {
                 let mut help = seen.entry(path.clone()).or_insert_with(|| known(&folder, &path)).as_ref().unwrap();
                 if !help.words.is_empty() {
                     let next = call.iter().skip_while(|part| *part != word).nth(1).cloned().unwrap_or_default();
-                    if !help.words.contains(&next) {
+                    if help.words.contains(&next) {
+                        path = format!("{path} {next}");
+                        help = seen.entry(path.clone()).or_insert_with(|| known(&folder, &path)).as_ref().unwrap();
+                    } else if !help.takes_more {
                         place(format!("no word {path} {next}"));
                         continue;
                     }
-                    path = format!("{path} {next}");
-                    help = seen.entry(path.clone()).or_insert_with(|| known(&folder, &path)).as_ref().unwrap();
                 }
                 let number = |part: &str| part[1..].starts_with(|c: char| c.is_ascii_digit());
                 for option in call.iter().filter(|part| part.starts_with('-') && part.len() > 1 && !number(part)) {

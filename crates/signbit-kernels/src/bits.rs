@@ -19,6 +19,12 @@ pub fn pack_signs(isa: Isa, x: &[f32], channels: usize, out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::pack(x, channels, out, |x| x >= 0.0),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::pack_f32(token, x, channels, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::pack_f32(token, x, channels, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::pack_f32(token.into(), x, channels, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::pack_f32(x, channels, out),
     }
 }
 
@@ -33,6 +39,12 @@ pub fn pack_signs_i32(isa: Isa, x: &[i32], channels: usize, out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::pack(x, channels, out, |x| x >= 0),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::pack_i32(token, x, channels, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::pack_i32(token, x, channels, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::pack_i32(token.into(), x, channels, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::pack_i32(x, channels, out),
     }
 }
 
@@ -47,6 +59,12 @@ pub fn unpack_signs(isa: Isa, bits: &[u64], channels: usize, out: &mut [f32]) {
         Isa::Portable(_) => arch::portable::unpack(bits, channels, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::unpack(token, bits, channels, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::unpack(token, bits, channels, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::unpack(token.into(), bits, channels, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::unpack(bits, channels, out),
     }
 }
 

@@ -87,5 +87,11 @@ fn run(isa: Isa, conv: &Conv, acts: &[u64], weights: &PackedWeights<'_>, rows: R
         Isa::Portable(_) => arch::portable::conv(conv, acts, words, rows, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::conv(token, conv, acts, words, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::conv_bw(token, conv, acts, words, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::conv_vpopcnt(token, conv, acts, words, rows, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::conv(conv, acts, words, rows, out),
     }
 }

@@ -37,6 +37,79 @@ impl Avx2 {
     }
 }
 
+/// 512-bit integer instructions of x86-64: AVX-512 F, BW and VL, beside all that [`Avx2`] stands for.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Avx512Bw(Avx2);
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512Bw {
+    /// The token, if this CPU has the instructions; without the feature `std` as [`Avx2::new`].
+    pub fn new() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let available = std::is_x86_feature_detected!("avx512f")
+            && std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512vl");
+        #[cfg(not(feature = "std"))]
+        let available = cfg!(all(target_feature = "avx512f", target_feature = "avx512bw", target_feature = "avx512vl"));
+        Avx2::new().filter(|_| available).map(Self)
+    }
+
+    /// The token without a question to the CPU, for programs that cannot ask.
+    ///
+    /// # Safety
+    /// As [`Avx2::new_unchecked`]; the CPU that uses the token has AVX-512 F, BW and VL too, and the operating system saves
+    /// the 512-bit and the mask registers.
+    pub unsafe fn new_unchecked() -> Self {
+        Self(Avx2(()))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl From<Avx512Bw> for Avx2 {
+    fn from(token: Avx512Bw) -> Self {
+        token.0
+    }
+}
+
+/// The population count of AVX-512 (VPOPCNTDQ), beside all that [`Avx512Bw`] stands for.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Avx512Vpopcnt(Avx512Bw);
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512Vpopcnt {
+    /// The token, if this CPU has the instructions; without the feature `std` as [`Avx2::new`].
+    pub fn new() -> Option<Self> {
+        #[cfg(feature = "std")]
+        let available = std::is_x86_feature_detected!("avx512vpopcntdq");
+        #[cfg(not(feature = "std"))]
+        let available = cfg!(target_feature = "avx512vpopcntdq");
+        Avx512Bw::new().filter(|_| available).map(Self)
+    }
+
+    /// The token without a question to the CPU, for programs that cannot ask.
+    ///
+    /// # Safety
+    /// As [`Avx512Bw::new_unchecked`]; the CPU that uses the token has AVX-512 VPOPCNTDQ too.
+    pub unsafe fn new_unchecked() -> Self {
+        Self(Avx512Bw(Avx2(())))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl From<Avx512Vpopcnt> for Avx512Bw {
+    fn from(token: Avx512Vpopcnt) -> Self {
+        token.0
+    }
+}
+
+/// The 128-bit vectors of WebAssembly. There is nothing to detect: an engine without them refuses the whole module, so
+/// the token exists where the module was compiled with `-C target-feature=+simd128`.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WasmSimd128;
+
 /// An instruction set that this CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -48,31 +121,42 @@ pub enum Isa {
     /// See [`Avx2`].
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// See [`Avx512Bw`].
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bw(Avx512Bw),
+    /// See [`Avx512Vpopcnt`].
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vpopcnt(Avx512Vpopcnt),
+    /// See [`WasmSimd128`].
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    WasmSimd128(WasmSimd128),
 }
 
 /// Every name that [`Isa::by_name`] knows on some target.
-const NAMES: [&str; 3] = ["reference", "portable", "avx2"];
+const NAMES: [&str; 6] = ["reference", "portable", "avx2", "avx512bw", "avx512-vpopcnt", "wasm-simd128"];
 
 impl Isa {
     /// The fastest instruction set of this CPU.
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::new() {
-            return Self::Avx2(avx2);
-        }
-        Self::Portable(Portable)
+        Self::all().last().unwrap_or(Self::Portable(Portable))
     }
 
     /// Every instruction set of this CPU, the slowest first. For tests and benchmarks.
     pub fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
-        let avx2 = Avx2::new().map(Self::Avx2);
-        #[cfg(not(target_arch = "x86_64"))]
-        let avx2 = None;
-        [Some(Self::Reference(Reference)), Some(Self::Portable(Portable)), avx2].into_iter().flatten()
+        let vectors = [
+            Avx2::new().map(Self::Avx2),
+            Avx512Bw::new().map(Self::Avx512Bw),
+            Avx512Vpopcnt::new().map(Self::Avx512Vpopcnt),
+        ];
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        let vectors = [Some(Self::WasmSimd128(WasmSimd128))];
+        #[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+        let vectors: [Option<Self>; 0] = [];
+        [Self::Reference(Reference), Self::Portable(Portable)].into_iter().chain(vectors.into_iter().flatten())
     }
 
-    /// The instruction set of this name: `reference`, `portable` or `avx2`.
+    /// The instruction set of this name: `reference`, `portable`, `avx2`, `avx512bw`, `avx512-vpopcnt` or `wasm-simd128`.
     ///
     /// # Errors
     /// [`IsaError::Unknown`] for any other name, [`IsaError::Unavailable`] where this CPU lacks it.
@@ -103,6 +187,12 @@ impl Isa {
             Self::Portable(_) => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bw(_) => "avx512bw",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vpopcnt(_) => "avx512-vpopcnt",
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::WasmSimd128(_) => "wasm-simd128",
         }
     }
 }

@@ -55,6 +55,7 @@ extern crate std;
 mod arch;
 pub mod bits;
 pub mod conv;
+pub mod elementwise;
 pub mod isa;
 pub mod pool;
 pub mod real;
@@ -63,6 +64,7 @@ pub mod threshold;
 pub mod weights;
 mod window;
 
+pub use elementwise::Elementwise;
 pub use isa::Isa;
 pub use shape::{Conv, Padding, Pool};
 pub use threshold::Thresholds;

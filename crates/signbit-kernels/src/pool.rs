@@ -70,6 +70,12 @@ pub fn max_bits(isa: Isa, pool: &Pool, x: &[u64], out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::max_bits(&conv, x, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::max_bits(token, &conv, x, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::max_bits(token, &conv, x, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::max_bits(token.into(), &conv, x, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::max_bits(&conv, x, out),
     }
 }
 

@@ -74,6 +74,12 @@ pub fn conv2d(isa: Isa, conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>,
         Isa::Portable(_) => arch::portable::real_conv(conv, x, w, bias, rows, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::real_conv(token, conv, x, w, bias, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::real_conv(token, conv, x, w, bias, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::real_conv(token.into(), conv, x, w, bias, rows, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::real_conv(conv, x, w, bias, rows, out),
     }
 }
 
@@ -98,5 +104,11 @@ pub fn scale_map(isa: Isa, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mu
         Isa::Portable(_) => arch::portable::scale_map(conv, x, scratch, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::scale_map(token, conv, x, scratch, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx512::scale_map(token, conv, x, scratch, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx512::scale_map(token.into(), conv, x, scratch, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::scale_map(conv, x, scratch, out),
     }
 }

@@ -2,6 +2,8 @@
 
 use core::{fmt, ops::Range};
 
+use crate::{bits::words, real::LANES};
+
 pub use crate::pool::Pool;
 
 /// What a tap outside of the input counts as.
@@ -87,10 +89,12 @@ impl Conv {
         let [top, left, bottom, right] = self.pads;
         let out_h = windows(self.h, [top, bottom], kh, sh, dh)?;
         let out_w = windows(self.w, [left, right], kw, sw, dw)?;
-        let fits = product(&[kh, kw, self.group_in()], 1).is_some_and(|k| k <= i32::MAX as usize / 2)
-            && product(&[self.n, self.h, self.w, self.c_in], BLOCK).is_some()
-            && product(&[self.n, out_h, out_w, self.c_out], BLOCK).is_some()
-            && product(&[self.groups, kh, kw, self.group_in(), self.group_out()], BLOCK).is_some();
+        let [group_in, group_out] = [self.group_in(), self.group_out()];
+        let fits = product(&[kh, kw, group_in], 1).is_some_and(|k| k <= i32::MAX as usize / 2)
+            && product(&[self.n, self.h, self.w, self.c_in], NUMBER).is_some()
+            && product(&[self.n, out_h, out_w, self.c_out], NUMBER).is_some()
+            && product(&[self.groups, kh, kw, words(group_in), words(group_out)], SQUARE).is_some()
+            && product(&[self.groups, kh, kw, group_in, group_out.div_ceil(LANES)], LANES * NUMBER).is_some();
         if fits { Ok(()) } else { Err(ShapeError::TooLarge) }
     }
 
@@ -158,9 +162,11 @@ impl Conv {
     }
 }
 
-/// Layouts round channels up to words of 64 bits and to blocks of 32 lanes, and lengths in bytes are
-/// wanted too: a product of sizes leaves this much room.
-const BLOCK: usize = 1024;
+/// Bytes of a number in a buffer, at most: activations of one channel are one bit in a word of their own.
+const NUMBER: usize = 8;
+
+/// Bytes of 64x64 binary weights in any layout, at most: 512, and as many again for what blocks are filled up with.
+const SQUARE: usize = 1024;
 
 /// The product, if it and `room` times as much fit an `isize`. A factor 0 does not hide the others.
 fn product(sizes: &[usize], room: usize) -> Option<usize> {

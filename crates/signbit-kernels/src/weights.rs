@@ -29,6 +29,12 @@ pub fn packed_len(isa: Isa, conv: &Conv) -> usize {
         Isa::Portable(_) => arch::portable::packed_len(conv),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(_) => arch::avx2::packed_len(conv),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(_) => arch::avx512::table::packed_len(conv),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(_) => arch::avx512::popcnt::packed_len(conv),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::packed_len(conv),
     }
 }
 
@@ -45,6 +51,12 @@ pub fn pack(isa: Isa, conv: &Conv, rows: &[u64], out: &mut [u64]) {
         Isa::Portable(_) => arch::portable::pack_weights(conv, rows, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(_) => arch::avx2::pack_weights(conv, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(_) => arch::avx512::table::pack_weights(conv, rows, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(_) => arch::avx512::popcnt::pack_weights(conv, rows, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::pack_weights(conv, rows, out),
     }
 }
 

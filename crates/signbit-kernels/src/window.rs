@@ -95,12 +95,6 @@ impl Window {
         self.ky().contains(&ky) && self.kx().contains(&kx)
     }
 
-    /// Whether the same taps of the other window lie inside.
-    #[inline(always)]
-    pub(crate) fn same_taps(&self, other: &Self) -> bool {
-        self.ky == other.ky && self.kx == other.kx
-    }
-
     /// Index of the input pixel (over the batch) under a tap that lies inside.
     #[inline(always)]
     pub(crate) fn input(&self, conv: &Conv, ky: usize, kx: usize) -> usize {

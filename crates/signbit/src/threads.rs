@@ -9,7 +9,7 @@ const WORTH_SHARING: f64 = 50_000.0;
 
 /// Elements that a step with an epilogue computes before the epilogue runs over them: few enough to be still
 /// in the cache, enough to keep the kernels' start negligible.
-const CACHED: usize = 32 * 1024;
+const CACHED: usize = 8 * 1024;
 
 /// The threads of a session.
 #[derive(Debug)]

@@ -246,6 +246,11 @@ fn a_profile_counts_what_the_size_table_counts() {
     assert_eq!(times.iter().map(|step| step.macs_1bit).sum::<u64>(), 5 * table.binary_macs);
     assert_eq!(times.iter().map(|step| step.macs_32bit).sum::<u64>(), 5 * table.real_macs);
     assert!(times.iter().all(|step| step.seconds >= 0.0));
+    // 4 real numbers become bits, which take whole words, and then 2 integers.
+    assert_eq!(times[0].weight_bytes, 0);
+    let expected = [5 * (4 * 4 + 8), 5 * (8 + 8), 5 * (8 + 2 * 4)];
+    assert_eq!(times.iter().map(|step| step.activation_bytes).collect::<Vec<_>>(), expected);
+    assert!(times[1].weight_bytes > 0 && times[1].bytes() == times[1].weight_bytes + times[1].activation_bytes);
 }
 
 #[test]

@@ -13,7 +13,6 @@ mod pictures;
 mod plot;
 mod seen;
 mod speed;
-mod when;
 
 use std::path::Path;
 use std::time::SystemTime;

@@ -2,11 +2,12 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Facts, again, curves, pictures, seen, when};
+use super::{Facts, again, curves, pictures, seen};
 use crate::commands::bench::BASELINE;
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::output::{counted, grouped, percent, short};
+use crate::when;
 
 const STYLE: &str = include_str!("style.css");
 /// Bits of the banner.

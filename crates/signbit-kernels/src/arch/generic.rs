@@ -1,7 +1,9 @@
 //! Pooling and the scale map: the same code for every instruction set, compiled once for each. The
-//! real convolution is in [`real`], the binary convolution of small groups in [`depthwise`].
+//! real convolution is in [`real`], the epilogues are in [`elementwise`], the binary convolution of small groups is
+//! in [`depthwise`].
 
 pub(crate) mod depthwise;
+pub(crate) mod elementwise;
 pub(crate) mod real;
 
 use crate::{bits::words, shape::Conv, window::Pixels};

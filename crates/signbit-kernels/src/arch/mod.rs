@@ -1,8 +1,8 @@
 //! One room per instruction set, each with the same functions. Callers have checked every geometry and
 //! every length.
 //!
-//! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2` compiles some of it once
-//! more with its instructions allowed.
+//! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2` and `avx512` compile some of it
+//! once more with their instructions allowed.
 
 pub(crate) mod generic;
 pub(crate) mod portable;
@@ -10,3 +10,8 @@ pub(crate) mod reference;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+pub(crate) mod simd128;

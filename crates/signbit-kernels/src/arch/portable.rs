@@ -169,5 +169,5 @@ fn count<const C: usize>(mismatches: &mut [u32; C], w: [&[u64]; C], act: impl Fn
 
 pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
     // More pixels need more registers than the smallest sets of vectors have.
-    super::generic::real::conv::<1>(conv, x, w, bias, rows, out);
+    super::generic::real::conv::<[f32; crate::real::LANES], 1>(conv, x, w, bias, rows, out);
 }

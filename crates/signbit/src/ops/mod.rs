@@ -8,6 +8,7 @@ pub(crate) mod binary;
 pub(crate) mod elementwise;
 pub(crate) mod layout;
 pub(crate) mod real;
+pub(crate) mod sign;
 pub(crate) mod stage;
 pub(crate) mod window;
 
@@ -72,7 +73,7 @@ pub(crate) enum I32Kernel {
 pub(crate) enum BitsKernel {
     /// Binary dot products, compared with thresholds.
     Dots(Binary, Thresholds),
-    /// Signs of real numbers.
+    /// Signs of real numbers, after the step's stages.
     Sign,
     /// Signs of integers.
     SignI32,
@@ -224,7 +225,7 @@ impl BitsKernel {
         let numbers = values.rows_of(step, &rows);
         match self {
             Self::Dots(binary, thresholds) => binary.bits(values, x, thresholds, rows, out),
-            Self::Sign => signbit_kernels::bits::pack_signs(isa, &values.f32(x)[numbers], channels, out),
+            Self::Sign => sign::run(values, step, rows, out),
             Self::SignI32 => {
                 signbit_kernels::bits::pack_signs_i32(isa, &values.i32(x)[numbers], channels, out);
             }

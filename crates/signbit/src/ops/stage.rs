@@ -1,6 +1,9 @@
 //! Stages: elementwise operators on real numbers, each in place on a piece of the output that a step has just
 //! made.
 
+use std::ops::Range;
+
+use signbit_kernels::{Elementwise, elementwise};
 use signbit_model::{Shape, math};
 
 use crate::plan::{Step, Values};
@@ -71,70 +74,36 @@ impl Stage {
     /// Changes `out`, which holds whole pixels of the step's output from element `first` on.
     pub(super) fn run(&self, values: Values<'_>, step: &Step, first: usize, out: &mut [f32]) {
         let range = first..first + out.len();
-        match self {
-            Self::MulAdd { mul, add } => {
-                for pixel in out.chunks_exact_mut(mul.len()) {
-                    for ((x, mul), add) in pixel.iter_mut().zip(mul).zip(add) {
-                        *x = *x * mul + add;
-                    }
-                }
-            }
-            Self::Affine { mul, add } => out.iter_mut().for_each(|x| *x = *x * mul + add),
-            Self::Relu => out.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { 0.0 }),
-            Self::Sigmoid => out.iter_mut().for_each(|x| *x = math::sigmoid(*x)),
-            Self::PRelu { slope } => {
-                for pixel in out.chunks_exact_mut(slope.len()) {
-                    for (x, slope) in pixel.iter_mut().zip(slope) {
-                        *x = if *x > 0.0 { *x } else { slope * *x };
-                    }
-                }
-            }
-            Self::RPRelu { shift_in, slope, shift_out } => {
-                for pixel in out.chunks_exact_mut(slope.len()) {
-                    for (((x, shift_in), slope), shift_out) in pixel.iter_mut().zip(shift_in).zip(slope).zip(shift_out)
-                    {
-                        let t = *x - shift_in;
-                        let bent = if *x > *shift_in { t } else { slope * t };
-                        *x = bent + shift_out;
-                    }
-                }
-            }
-            Self::Clip { min, max } => out.iter_mut().for_each(|x| *x = clip(*x, *min, *max)),
-            Self::Add { operand } => {
-                let other = &values.f32(step.inputs[*operand])[range];
-                out.iter_mut().zip(other).for_each(|(x, other)| *x += other);
-            }
-            Self::Mul { operand } => {
-                let other = &values.f32(step.inputs[*operand])[range];
-                out.iter_mut().zip(other).for_each(|(x, other)| *x *= other);
-            }
+        let read = |operand: usize| values.f32(step.inputs[operand]);
+        let op = match self {
+            Self::MulAdd { mul, add } => Elementwise::MulAdd { mul, add },
+            Self::Affine { mul, add } => Elementwise::Affine { mul: *mul, add: *add },
+            Self::Relu => Elementwise::Relu,
+            Self::Sigmoid => return out.iter_mut().for_each(|x| *x = math::sigmoid(*x)),
+            Self::PRelu { slope } => Elementwise::PRelu { slope },
+            Self::RPRelu { shift_in, slope, shift_out } => Elementwise::RPRelu { shift_in, slope, shift_out },
+            Self::Clip { min, max } => Elementwise::Clip { min: *min, max: *max },
+            Self::Add { operand } => Elementwise::Add(&read(*operand)[range]),
+            Self::Mul { operand } => Elementwise::Mul(&read(*operand)[range]),
             Self::MulPixel { operand } => {
                 let channels = values.plan.types[step.output].shape.c;
-                let factors = &values.f32(step.inputs[*operand])[range.start / channels..];
-                for (pixel, factor) in out.chunks_exact_mut(channels).zip(factors) {
-                    pixel.iter_mut().for_each(|x| *x *= factor);
-                }
+                Elementwise::MulPixel(&read(*operand)[range.start / channels..range.end / channels])
             }
-            Self::MulChannel { operand } => {
-                let Shape { h, w, c } = values.plan.types[step.output].shape;
-                let factors = values.f32(step.inputs[*operand]);
-                for (i, pixel) in out.chunks_exact_mut(c).enumerate() {
-                    let sample = (range.start / c + i) / (h * w);
-                    let factors = &factors[sample * c..][..c];
-                    pixel.iter_mut().zip(factors).for_each(|(x, factor)| *x *= factor);
-                }
-            }
-        }
+            Self::MulChannel { operand } => return mul_channel(values, step, read(*operand), range, out),
+        };
+        elementwise::apply(values.plan.isa, &op, out);
     }
 }
 
-/// Written as the operator defines it: NaN stays, and a -0.0 at a bound of 0.0 too.
-fn clip(x: f32, min: f32, max: f32) -> f32 {
-    if x < min {
-        min
-    } else if x > max {
-        max
-    } else {
-        x
+/// Multiplies each sample's pixels with factors of its own; `out` is `range` of the step's output.
+fn mul_channel(values: Values<'_>, step: &Step, factors: &[f32], range: Range<usize>, mut out: &mut [f32]) {
+    let Shape { h, w, c } = values.plan.types[step.output].shape;
+    let mut at = range.start;
+    while at < range.end {
+        let sample = at / (h * w * c);
+        let end = range.end.min((sample + 1) * h * w * c);
+        let (part, rest) = out.split_at_mut(end - at);
+        elementwise::apply(values.plan.isa, &Elementwise::MulChannel(&factors[sample * c..][..c]), part);
+        (at, out) = (end, rest);
     }
 }

@@ -1,9 +1,12 @@
-//! What a step costs: multiply-accumulates for the report, and an estimate of its time that decides whether
-//! threads share it.
+//! What a step costs: multiply-accumulates and bytes for the report, and an estimate of its time that decides
+//! whether threads share it.
 
 use signbit_kernels::shape::Conv;
+use signbit_model::DType;
 
 use super::{Plan, Step, stored_len};
+use crate::ops::binary::Binary;
+use crate::ops::real::Real;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 
 /// Rough speeds of one core, per nanosecond. Only their order of magnitude matters.
@@ -18,6 +21,13 @@ pub(crate) struct Macs {
     pub(crate) real: u64,
 }
 
+/// Bytes that a step works on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    pub(crate) weights: u64,
+    pub(crate) activations: u64,
+}
+
 impl Step {
     /// The multiply-accumulates of `n` samples; taps in the padding count.
     pub(crate) fn macs(&self, n: usize) -> Macs {
@@ -28,6 +38,25 @@ impl Step {
             | Kernel::Bits(BitsKernel::Dots(binary, _)) => Macs { binary: conv_macs(&binary.conv, n), real: 0 },
             _ => Macs::default(),
         }
+    }
+
+    /// The packed weights, and what `n` samples read and write.
+    pub(crate) fn bytes(&self, plan: &Plan, n: usize) -> Bytes {
+        let weights = match &self.kernel {
+            Kernel::Alias => return Bytes::default(),
+            Kernel::F32(F32Kernel::Real(real)) => Real::packed_bytes(plan.isa, &real.conv),
+            Kernel::F32(F32Kernel::Dots(binary))
+            | Kernel::I32(I32Kernel::Dots(binary))
+            | Kernel::Bits(BitsKernel::Dots(binary, _)) => Binary::packed_bytes(plan.isa, &binary.conv),
+            _ => 0,
+        };
+        let of_value = |&value: &usize| {
+            let ty = plan.types[value];
+            let size = if ty.dtype == DType::Bits { size_of::<u64>() } else { size_of::<f32>() };
+            (n as u64).saturating_mul((stored_len(ty) * size) as u64)
+        };
+        let activations = self.inputs.iter().chain([&self.output]).map(of_value).fold(0, u64::saturating_add);
+        Bytes { weights: weights as u64, activations }
     }
 
     /// The estimated time of `n` samples on one thread.

@@ -4,20 +4,24 @@
 //! inputs; where it applies, the later step takes the earlier one in. No rule changes a result: a fused step
 //! does the same operations on each element in the same order.
 
+use signbit_model::ValueType;
+
 use super::Step;
 use crate::ops::binary::Thresholds;
+use crate::ops::sign;
 use crate::ops::stage::Stage;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 
 /// A fusion: changes step `s` and returns true where it applies.
-type Rule = fn(&mut Fusion, s: usize) -> bool;
+type Rule = fn(&mut Fusion<'_>, s: usize) -> bool;
 
-const RULES: [Rule; 3] = [threshold_after_dots, epilogue_after_dots, epilogue_after_real];
+const RULES: [Rule; 5] =
+    [threshold_after_dots, epilogue_after_dots, epilogue_after_real, sign_after_elementwise, parts_of_a_concatenation];
 
-/// Fuses the steps of a graph with `values` values, of which `output` is the result. Steps whose output
+/// Fuses the steps of a graph with values of `types`, of which `output` is the result. Steps whose output
 /// nobody reads are dropped first.
-pub(super) fn run(steps: Vec<Step>, values: usize, output: usize) -> Vec<Step> {
-    let mut fusion = Fusion::new(steps, values, output);
+pub(super) fn run(steps: Vec<Step>, types: &[ValueType], output: usize) -> Vec<Step> {
+    let mut fusion = Fusion::new(steps, types, output);
     for s in 0..fusion.steps.len() {
         while RULES.iter().any(|rule| rule(&mut fusion, s)) {}
     }
@@ -25,7 +29,8 @@ pub(super) fn run(steps: Vec<Step>, values: usize, output: usize) -> Vec<Step> {
 }
 
 /// The steps while they are being fused.
-struct Fusion {
+struct Fusion<'a> {
+    types: &'a [ValueType],
     /// In their order; a step that another one has taken in is `None`.
     steps: Vec<Option<Step>>,
     /// How often each value is read.
@@ -34,11 +39,11 @@ struct Fusion {
     maker: Vec<Option<usize>>,
 }
 
-impl Fusion {
-    fn new(steps: Vec<Step>, values: usize, output: usize) -> Self {
+impl<'a> Fusion<'a> {
+    fn new(steps: Vec<Step>, types: &'a [ValueType], output: usize) -> Self {
         let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-        let mut reads = vec![0; values];
-        let mut maker = vec![None; values];
+        let mut reads = vec![0; types.len()];
+        let mut maker = vec![None; types.len()];
         // The caller reads the output; twice, so that no rule takes it for a value of one reader.
         reads[output] = 2;
         for (i, slot) in steps.iter_mut().enumerate().rev() {
@@ -50,7 +55,7 @@ impl Fusion {
             maker[step.output] = Some(i);
             *slot = Some(step);
         }
-        Self { steps, reads, maker }
+        Self { types, steps, reads, maker }
     }
 
     /// The step that makes `value`, where no one else reads it.
@@ -78,7 +83,7 @@ impl Fusion {
 }
 
 /// Dot products that are only compared with thresholds: bits come out of the kernel.
-fn threshold_after_dots(fusion: &mut Fusion, s: usize) -> bool {
+fn threshold_after_dots(fusion: &mut Fusion<'_>, s: usize) -> bool {
     let Some(step) = &fusion.steps[s] else {
         return false;
     };
@@ -105,7 +110,7 @@ fn threshold_after_dots(fusion: &mut Fusion, s: usize) -> bool {
 
 /// Dot products that only become real numbers: the kernel converts them, and what follows runs on each piece
 /// while it is in the cache.
-fn epilogue_after_dots(fusion: &mut Fusion, s: usize) -> bool {
+fn epilogue_after_dots(fusion: &mut Fusion<'_>, s: usize) -> bool {
     let Some(step) = &fusion.steps[s] else {
         return false;
     };
@@ -125,7 +130,7 @@ fn epilogue_after_dots(fusion: &mut Fusion, s: usize) -> bool {
 }
 
 /// Real numbers that only meet an elementwise operator: it runs on each piece while that is in the cache.
-fn epilogue_after_real(fusion: &mut Fusion, s: usize) -> bool {
+fn epilogue_after_real(fusion: &mut Fusion<'_>, s: usize) -> bool {
     let Some(step) = &fusion.steps[s] else {
         return false;
     };
@@ -152,6 +157,66 @@ fn epilogue_after_real(fusion: &mut Fusion, s: usize) -> bool {
     fusion.join(p, s, |maker, _| maker)
 }
 
+/// Elementwise operators whose results only matter by their signs: they run on the way to the bits.
+fn sign_after_elementwise(fusion: &mut Fusion<'_>, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let (Kernel::Bits(BitsKernel::Sign), &[value]) = (&step.kernel, step.kernel_inputs()) else {
+        return false;
+    };
+    if fusion.types[value].shape.c > sign::BLOCK {
+        return false;
+    }
+    let Some((p, maker)) = fusion.only_for_this(value) else {
+        return false;
+    };
+    let Kernel::F32(F32Kernel::Copy) = maker.kernel else {
+        return false;
+    };
+    fusion.join(p, s, |_, sign| sign)
+}
+
+/// A concatenation that is only read to be copied or to have its signs taken: its reader reads the parts. A block of a
+/// DenseNet concatenates what it concatenated before; so each feature is copied once, not once per layer.
+fn parts_of_a_concatenation(fusion: &mut Fusion<'_>, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let reads_parts = match step.kernel {
+        Kernel::Bits(BitsKernel::Sign) => fusion.types[step.output].shape.c <= sign::BLOCK,
+        Kernel::F32(F32Kernel::Concat) => true,
+        _ => false,
+    };
+    let is_concatenation = |value: &usize| {
+        let maker = fusion.maker[*value].and_then(|p| fusion.steps[p].as_ref());
+        maker.is_some_and(|p| matches!(p.kernel, Kernel::F32(F32Kernel::Concat)) && p.stages.is_empty())
+    };
+    let Some(at) = step.kernel_inputs().iter().position(is_concatenation).filter(|_| reads_parts) else {
+        return false;
+    };
+    let value = step.inputs[at];
+    let Some(p) = fusion.maker[value] else {
+        return false;
+    };
+    let (Some(mut first), Some(mut step)) = (fusion.steps[p].take(), fusion.steps[s].take()) else {
+        return false;
+    };
+    let parts = first.inputs.clone();
+    step.stages = step.stages.into_iter().map(|stage| stage.shift_operand(parts.len() - 1)).collect();
+    step.inputs.splice(at..=at, parts.iter().copied());
+    fusion.reads[value] -= 1;
+    if fusion.reads[value] == 0 {
+        first.nodes.append(&mut step.nodes);
+        step.nodes = first.nodes;
+    } else {
+        parts.iter().for_each(|&part| fusion.reads[part] += 1);
+        fusion.steps[p] = Some(first);
+    }
+    fusion.steps[s] = Some(step);
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use signbit_kernels::Isa;
@@ -173,7 +238,7 @@ mod tests {
         let steps = super::super::lower::steps(&model, &types, Isa::best(), &Budget::new(u64::MAX)).unwrap();
         let names =
             |step: &Step| step.nodes.iter().map(|&i| model.graph.nodes[i].name.as_str()).collect::<Vec<_>>().join(" ");
-        run(steps, types.len(), output.index()).iter().map(names).collect()
+        run(steps, &types, output.index()).iter().map(names).collect()
     }
 
     /// Finishes the network. Every tensor gets a reader whose result nobody reads.
@@ -237,6 +302,36 @@ mod tests {
             b.node("clip", Op::Clip { min: -1.0, max: 1.0 }, &[x])
         });
         assert_eq!(found, ["sign", "fc bn relu add clip"]);
+    }
+
+    #[test]
+    fn a_sign_takes_the_elementwise_operators_before_it() {
+        let found = steps(|b| {
+            let x = b.node("bn", mul_add(), &[b.input()]);
+            let x = b.node("add", Op::Add, &[x, b.input()]);
+            let x = b.node("s", Op::Sign, &[x]);
+            b.node("fc", dots(), &[x])
+        });
+        assert_eq!(found, ["bn add s", "fc"]);
+    }
+
+    /// The block of a DenseNet: the first concatenation is never stored.
+    #[test]
+    fn features_are_concatenated_once() {
+        let half = |b: &mut ModelBuilder, x: ValueId| {
+            b.node(format!("half{}", x.index()), Op::Slice { start: 0, end: 1 }, &[x])
+        };
+        let found = steps(|b| {
+            let x = half(b, b.input());
+            let new = b.node("new", Op::Slice { start: 1, end: 3 }, &[b.input()]);
+            let cat = b.node("cat", Op::Concat, &[x, new]);
+            let bits = b.node("s", Op::Sign, &[cat]);
+            let more = b.node("more", Op::Unpack, &[bits]);
+            let last = half(b, more);
+            let cat = b.node("cat2", Op::Concat, &[cat, last]);
+            b.node("relu", Op::Relu, &[cat])
+        });
+        assert_eq!(found, ["half0", "new", "s", "more", "half5", "cat cat2 relu"]);
     }
 
     #[test]

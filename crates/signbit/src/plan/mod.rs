@@ -25,7 +25,7 @@ pub(crate) struct Step {
     pub(crate) nodes: Vec<usize>,
     /// What it does.
     pub(crate) kernel: Kernel,
-    /// What it does afterwards with a real output, while that is in the cache.
+    /// What it does with a real output, or with the real numbers whose signs it takes, while they are in the cache.
     pub(crate) stages: Vec<Stage>,
     /// The values that it reads; the stages' operands come last.
     pub(crate) inputs: Vec<usize>,
@@ -69,7 +69,7 @@ impl Plan {
         let budget = Budget::new(options.memory_limit);
         let mut steps = lower::steps(model, &types, options.isa, &budget)?;
         if options.fuse {
-            steps = fuse::run(steps, types.len(), output);
+            steps = fuse::run(steps, &types, output);
         }
         let places = place::run(&mut steps, &types, output);
         let plan = Self {

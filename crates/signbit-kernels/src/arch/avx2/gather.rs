@@ -1,5 +1,4 @@
 //! From activations to table offsets: the bits under the windows of two pixels, as the kernel reads them.
-//! It needs no more than the SSE2 of every x86-64.
 
 use core::{arch::x86_64::*, ops::Range};
 
@@ -16,51 +15,52 @@ use crate::{
 /// Words of a tap in one panel, at most.
 const WORDS: usize = PANEL / 8;
 
+/// The words of a pixel that has none.
+static ZEROS: [u64; WORDS] = [0; WORDS];
+
 /// Offsets that a panel of `len` bytes takes: per byte of K one for the low and one for the high nibble,
 /// and room for the rest of the last word.
-pub(super) const fn offsets_len(len: usize) -> usize {
+pub(crate) const fn offsets_len(len: usize) -> usize {
     2 * (len + 8)
 }
 
 /// Room for a tap that is not whole words in the input.
-pub(super) struct Gather<'a> {
+pub(crate) struct Gather<'a> {
     conv: &'a Conv,
     acts: &'a [u64],
     scratch: [[u64; WORDS]; 2],
 }
 
 impl<'a> Gather<'a> {
-    pub(super) fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
+    pub(crate) fn new(conv: &'a Conv, acts: &'a [u64]) -> Self {
         Self { conv, acts, scratch: [[0; WORDS]; 2] }
     }
 
     /// Writes the table offsets of a panel for two pixels: `offsets_len(panel.len()) / 2` of the low nibbles, then as
     /// many of the high nibbles.
-    pub(super) fn panel(&mut self, panel: &Panel, group: usize, pixels: [Option<&Window>; 2], out: &mut [u16]) {
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn panel(&mut self, panel: &Panel, group: usize, pixels: [Option<&Window>; 2], out: &mut [u16]) {
         let (low, high) = out.split_at_mut(offsets_len(panel.len()) / 2);
         let group_in = self.conv.group_in();
         let words = panel.first_byte / 8..words(group_in).min((panel.first_byte + panel.bytes).div_ceil(8));
         let whole_words = self.conv.groups == 1 || group_in.is_multiple_of(64);
         let source = Source { conv: self.conv, acts: self.acts, group, words: words.clone(), whole_words };
-        let [first, second] = &mut self.scratch;
-        let [mut ky, mut kx] = [panel.first_tap / self.conv.kernel[1], panel.first_tap % self.conv.kernel[1]];
-        for i in 0..panel.taps {
-            let a = pixels[0].and_then(|window| source.tap(window, ky, kx, first));
-            let b = pixels[1].and_then(|window| source.tap(window, ky, kx, second));
-            kx += 1;
-            if kx == self.conv.kernel[1] {
-                (kx, ky) = (0, ky + 1);
+        let kw = self.conv.kernel[1];
+        let mut tap = 0;
+        while tap < panel.taps {
+            let [ky, kx] = [(panel.first_tap + tap) / kw, (panel.first_tap + tap) % kw];
+            let taps = (kw - kx).min(panel.taps - tap);
+            // A last word may reach into the next tap, which is written afterwards.
+            let at = tap * panel.bytes;
+            let end = at + (taps - 1) * panel.bytes + words.len() * 8;
+            let (low, high) = (&mut low[at..end], &mut high[at..end]);
+            match pixels {
+                [Some(a), Some(b)] if whole_words && source.is_inside(a, ky) && source.is_inside(b, ky) => {
+                    source.row([a, b], [ky, kx], taps, panel.bytes, low, high);
+                }
+                _ => source.taps(pixels, [ky, kx], taps, panel.bytes, &mut self.scratch, low, high),
             }
-            // The last word may reach into the next tap, which is written afterwards.
-            let at = i * panel.bytes..i * panel.bytes + words.len() * 8;
-            let (low, high) = (&mut low[at.clone()], &mut high[at]);
-            let (low, high) = (low.as_chunks_mut::<8>().0, high.as_chunks_mut::<8>().0);
-            match (a, b) {
-                (Some(a), Some(b)) => offsets(a.iter().zip(b).map(|(a, b)| (*a, *b)), 0, low, high),
-                (Some(a), None) => offsets(a.iter().map(|a| (*a, 0)), FIRST_ONLY, low, high),
-                (None, Some(b)) => offsets(b.iter().map(|b| (*b, 0)), SECOND_ONLY, low, high),
-                (None, None) => offsets(words.clone().map(|_| (0, 0)), NEITHER, low, high),
-            }
+            tap += taps;
         }
         // The weights of the fill are 0.
         low[panel.taps * panel.bytes..panel.len()].fill(NEITHER);
@@ -80,6 +80,77 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Whether all taps of one tap row lie inside.
+    #[inline(always)]
+    fn is_inside(&self, window: &Window, ky: usize) -> bool {
+        window.contains(ky, 0) && window.contains(ky, self.conv.kernel[1] - 1)
+    }
+
+    /// Neighbouring taps of one row, all inside for both pixels and made of whole words of the input.
+    #[target_feature(enable = "avx2")]
+    fn row(
+        &self,
+        windows: [&Window; 2],
+        [ky, kx]: [usize; 2],
+        taps: usize,
+        bytes: usize,
+        low: &mut [u16],
+        high: &mut [u16],
+    ) {
+        let pixel = words(self.conv.c_in);
+        let first = self.group * self.conv.group_in() / 64 + self.words.start;
+        let [a, b] = windows;
+        let a = &self.acts[a.input(self.conv, ky, kx) * pixel + first..];
+        let b = &self.acts[b.input(self.conv, ky, kx) * pixel + first..];
+        let len = self.words.len();
+        // Where nothing lies between the words of two taps, the taps are one.
+        if len == pixel && bytes == len * 8 && self.conv.dilation[1] == 1 {
+            return offsets(&a[..taps * len], &b[..taps * len], 0, low, high);
+        }
+        let step = self.conv.dilation[1] * pixel;
+        for tap in 0..taps {
+            let at = tap * bytes..tap * bytes + len * 8;
+            let (a, b) = (&a[tap * step..][..len], &b[tap * step..][..len]);
+            offsets(a, b, 0, &mut low[at.clone()], &mut high[at]);
+        }
+    }
+
+    /// Neighbouring taps of one row, each inside for one pixel, both or none.
+    #[target_feature(enable = "avx2")]
+    fn taps(
+        &self,
+        pixels: [Option<&Window>; 2],
+        [ky, kx]: [usize; 2],
+        taps: usize,
+        bytes: usize,
+        [first, second]: &mut [[u64; WORDS]; 2],
+        low: &mut [u16],
+        high: &mut [u16],
+    ) {
+        for tap in 0..taps {
+            // No closures here: they would not be inlined into code of other instructions.
+            let a = match pixels[0] {
+                Some(window) => self.tap(window, ky, kx + tap, first),
+                None => None,
+            };
+            let b = match pixels[1] {
+                Some(window) => self.tap(window, ky, kx + tap, second),
+                None => None,
+            };
+            let at = tap * bytes..tap * bytes + self.words.len() * 8;
+            let (low, high) = (&mut low[at.clone()], &mut high[at]);
+            match (a, b) {
+                (Some(a), Some(b)) => offsets(a, b, 0, low, high),
+                (Some(a), None) => offsets(a, &ZEROS[..a.len()], FIRST_ONLY, low, high),
+                (None, Some(b)) => offsets(b, &ZEROS[..b.len()], SECOND_ONLY, low, high),
+                (None, None) => {
+                    low.fill(NEITHER);
+                    high.fill(NEITHER);
+                }
+            }
+        }
+    }
+
     /// The words of one tap, or nothing where it does not count.
     #[inline(always)]
     fn tap<'s>(&'s self, window: &Window, ky: usize, kx: usize, scratch: &'s mut [u64; WORDS]) -> Option<&'s [u64]> {
@@ -108,30 +179,47 @@ impl Source<'_> {
     }
 }
 
-/// Table offsets of words of two pixels, from `base` on.
-#[inline(always)]
-fn offsets(words: impl Iterator<Item = (u64, u64)>, base: u16, low: &mut [[u16; 8]], high: &mut [[u16; 8]]) {
-    for (((a, b), low), high) in words.zip(low).zip(high) {
-        // SAFETY: every x86-64 has SSE2.
-        unsafe { word_offsets(a, b, base, low, high) };
+/// Table offsets of as many words of two pixels, from `base` on.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn offsets(a: &[u64], b: &[u64], base: u16, low: &mut [u16], high: &mut [u16]) {
+    let base = _mm256_set1_epi16(base as i16);
+    let (low, high) = (low.as_chunks_mut::<8>().0, high.as_chunks_mut::<8>().0);
+    let (b, low, high) = (&b[..a.len()], &mut low[..a.len()], &mut high[..a.len()]);
+    let (pairs_a, rest_a) = a.as_chunks::<2>();
+    let (pairs_b, rest_b) = b.as_chunks::<2>();
+    let (pairs_low, rest_low) = low.as_chunks_mut::<2>();
+    let (pairs_high, rest_high) = high.as_chunks_mut::<2>();
+    for i in 0..pairs_a.len() {
+        let (low, high) = (pairs_low[i].as_flattened_mut(), pairs_high[i].as_flattened_mut());
+        // SAFETY: two words are 16 bytes, two times eight offsets 32.
+        unsafe {
+            let a = _mm_loadu_si128(pairs_a[i].as_ptr().cast());
+            let b = _mm_loadu_si128(pairs_b[i].as_ptr().cast());
+            let (l, h) = pair_offsets(_mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b)), base);
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), l);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), h);
+        }
+    }
+    if let ([a], [b], [low], [high]) = (rest_a, rest_b, rest_low, rest_high) {
+        let pair = _mm_unpacklo_epi8(_mm_cvtsi64_si128(*a as i64), _mm_cvtsi64_si128(*b as i64));
+        let (l, h) = pair_offsets(_mm256_castsi128_si256(pair), base);
+        // SAFETY: eight offsets are 16 bytes.
+        unsafe {
+            _mm_storeu_si128(low.as_mut_ptr().cast(), _mm256_castsi256_si128(l));
+            _mm_storeu_si128(high.as_mut_ptr().cast(), _mm256_castsi256_si128(h));
+        }
     }
 }
 
-#[target_feature(enable = "sse2")]
+/// The offsets of the low and of the high nibbles. Each 16-bit lane of `pair` has a byte of the first pixel in bits 0-7,
+/// one of the second in bits 8-15; the offset of nibbles (x, y) is `16 * x + 256 * y`.
+#[target_feature(enable = "avx2")]
 #[inline]
-fn word_offsets(a: u64, b: u64, base: u16, low: &mut [u16; 8], high: &mut [u16; 8]) {
-    let base = _mm_set1_epi16(base as i16);
-    // Each 16-bit lane: bits 0-7 from `a`, 8-15 from `b`. The offset of nibbles (x, y) is 16 * x + 256 * y.
-    let pair = _mm_unpacklo_epi8(_mm_cvtsi64_si128(a as i64), _mm_cvtsi64_si128(b as i64));
-    let low_a = _mm_slli_epi16::<4>(_mm_and_si128(pair, _mm_set1_epi16(0x000f)));
-    let low_b = _mm_and_si128(pair, _mm_set1_epi16(0x0f00));
-    let high_a = _mm_and_si128(pair, _mm_set1_epi16(0x00f0));
-    let high_b = _mm_slli_epi16::<8>(_mm_srli_epi16::<12>(pair));
-    let low_offset = _mm_add_epi16(base, _mm_or_si128(low_a, low_b));
-    let high_offset = _mm_add_epi16(base, _mm_or_si128(high_a, high_b));
-    // SAFETY: both arrays are 16 bytes long.
-    unsafe {
-        _mm_storeu_si128(low.as_mut_ptr().cast(), low_offset);
-        _mm_storeu_si128(high.as_mut_ptr().cast(), high_offset);
-    }
+fn pair_offsets(pair: __m256i, base: __m256i) -> (__m256i, __m256i) {
+    let low_a = _mm256_slli_epi16::<4>(_mm256_and_si256(pair, _mm256_set1_epi16(0x000f)));
+    let low_b = _mm256_and_si256(pair, _mm256_set1_epi16(0x0f00));
+    let high_a = _mm256_and_si256(pair, _mm256_set1_epi16(0x00f0));
+    let high_b = _mm256_and_si256(_mm256_srli_epi16::<4>(pair), _mm256_set1_epi16(0x0f00));
+    (_mm256_add_epi16(base, _mm256_or_si256(low_a, low_b)), _mm256_add_epi16(base, _mm256_or_si256(high_a, high_b)))
 }

@@ -1,4 +1,4 @@
-//! How the weights lie: 32 output channels side by side.
+//! How the weights lie: 32 output channels side by side (64 with AVX-512, which has the rest in common).
 //!
 //! K is cut into bytes of 8 input channels, each tap beginning a new byte, and into panels of at most
 //! [`PANEL`] bytes. Per group and block of 32 output channels follow, panel by panel, the bytes of K, 32 bytes
@@ -16,7 +16,7 @@ pub(super) const LANES: usize = 32;
 
 /// Bytes of K in a panel, at most. Its mismatches fit 16 bits, and it is a multiple of 8 (whole words of activations)
 /// and of 30 (see `kernel::CHUNK`).
-pub(super) const PANEL: usize = 1920;
+pub(crate) const PANEL: usize = 1920;
 
 /// Below this many output channels per group most lanes would be empty, and the portable code is faster.
 const MIN_CHANNELS: usize = 8;
@@ -28,7 +28,7 @@ pub(super) fn has_lanes(conv: &Conv) -> bool {
 
 /// A part of K: whole taps, or part of one that is longer than a panel.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Panel {
+pub(crate) struct Panel {
     pub(super) first_tap: usize,
     pub(super) taps: usize,
     /// First byte of each tap, a multiple of 8.
@@ -39,13 +39,13 @@ pub(super) struct Panel {
 
 impl Panel {
     /// Bytes of K with the fill.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         (self.taps * self.bytes).next_multiple_of(3)
     }
 }
 
 /// The panels of a convolution, in order.
-pub(super) fn panels(conv: &Conv) -> impl Iterator<Item = Panel> + Clone {
+pub(crate) fn panels(conv: &Conv) -> impl Iterator<Item = Panel> + Clone {
     let tap_bytes = conv.group_in().div_ceil(8);
     let taps = conv.taps();
     let (taps_each, bytes_each) = ((PANEL / tap_bytes).max(1), tap_bytes.min(PANEL));
@@ -61,36 +61,51 @@ pub(super) fn panels(conv: &Conv) -> impl Iterator<Item = Panel> + Clone {
 
 /// Length of one block of output channels in bytes.
 pub(super) fn block_len(conv: &Conv) -> usize {
-    panels(conv).map(|panel| panel.len() * LANES).sum()
+    lanes_block_len::<LANES>(conv)
+}
+
+/// Length of one block of `N` output channels in bytes.
+pub(crate) fn lanes_block_len<const N: usize>(conv: &Conv) -> usize {
+    panels(conv).map(|panel| panel.len() * N).sum()
+}
+
+/// Length of all blocks of `N` output channels in words.
+pub(crate) fn packed_blocks_len<const N: usize>(conv: &Conv) -> usize {
+    conv.groups * conv.group_out().div_ceil(N) * lanes_block_len::<N>(conv) / 8
 }
 
 pub(crate) fn packed_len(conv: &Conv) -> usize {
     if !has_lanes(conv) {
         return portable::packed_len(conv);
     }
-    conv.groups * conv.group_out().div_ceil(LANES) * block_len(conv) / 8
+    packed_blocks_len::<LANES>(conv)
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
     if !has_lanes(conv) {
         return portable::pack_weights(conv, rows, out);
     }
+    pack_blocks::<LANES>(conv, rows, out);
+}
+
+/// All blocks of `N` output channels.
+pub(crate) fn pack_blocks<const N: usize>(conv: &Conv, rows: &[u64], out: &mut [u64]) {
     out.fill(0);
     let group_out = conv.group_out();
     let rows_len = words(conv.k());
-    let mut blocks = out.chunks_exact_mut(block_len(conv) / 8);
+    let mut blocks = out.chunks_exact_mut(lanes_block_len::<N>(conv) / 8);
     for group in rows.chunks_exact(group_out * rows_len) {
-        for rows in group.chunks(LANES * rows_len) {
+        for rows in group.chunks(N * rows_len) {
             if let Some(block) = blocks.next() {
-                pack_block(conv, rows, block);
+                pack_block::<N>(conv, rows, block);
             }
         }
     }
 }
 
-/// One block: up to 32 rows of K bits become, per byte of K, 32 bytes side by side. Eight rows by eight bytes are
+/// One block: up to `N` rows of K bits become, per byte of K, `N` bytes side by side. Eight rows by eight bytes are
 /// turned at a time.
-fn pack_block(conv: &Conv, rows: &[u64], block: &mut [u64]) {
+fn pack_block<const N: usize>(conv: &Conv, rows: &[u64], block: &mut [u64]) {
     let group_in = conv.group_in();
     let rows_len = words(conv.k());
     let mut start = 0;
@@ -108,7 +123,7 @@ fn pack_block(conv: &Conv, rows: &[u64], block: &mut [u64]) {
                         *word = read_bits(row, bit, len);
                     }
                     for (i, word) in transpose(square).into_iter().take(bytes).enumerate() {
-                        block[(at + i) * (LANES / 8) + eight] = word;
+                        block[(at + i) * (N / 8) + eight] = word;
                     }
                 }
             }

@@ -1,20 +1,22 @@
 //! AVX2 and POPCNT. The functions here take the token [`Avx2`], which proves that the CPU has them, and enter
 //! the code that uses them.
 
+pub(crate) mod gather;
+pub(crate) mod layout;
+pub(crate) mod tables;
+
 mod conv;
 mod depthwise;
-mod gather;
 mod gemv;
 mod kernel;
-mod layout;
 mod pack;
+mod real;
 mod store;
-mod tables;
 
 use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
-use crate::{conv::Out, isa::Avx2, shape::Conv, threshold::Thresholds};
+use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
     // SAFETY: the token proves that the CPU has AVX2.
@@ -77,8 +79,8 @@ pub(crate) fn real_conv(
 ) {
     #[target_feature(enable = "avx2")]
     fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
-        // Six pixels of 16 lanes are twelve of the sixteen registers.
-        super::generic::real::conv::<6>(conv, x, w, bias, rows, out);
+        // Five pixels of 16 lanes are ten of the sixteen registers; with six, the compiler runs out of them.
+        super::generic::real::conv::<real::Sums, 5>(conv, x, w, bias, rows, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, w, bias, rows, out) }
@@ -91,4 +93,13 @@ pub(crate) fn scale_map(_: Avx2, conv: &Conv, x: &[f32], scratch: &mut [f32], ou
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, scratch, out) }
+}
+
+pub(crate) fn elementwise(_: Avx2, op: &Elementwise<'_>, x: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(op: &Elementwise<'_>, x: &mut [f32]) {
+        super::generic::elementwise::apply(op, x);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(op, x) }
 }

@@ -17,13 +17,13 @@ pub(super) const SECOND_ONLY: u16 = FIRST_ONLY + 16 * TABLE as u16;
 pub(super) const NEITHER: u16 = SECOND_ONLY + 16 * TABLE as u16;
 
 /// Length of all tables in bytes.
-pub(super) const TABLES_LEN: usize = NEITHER as usize + TABLE;
+pub(crate) const TABLES_LEN: usize = NEITHER as usize + TABLE;
 
 /// All tables; the one of a pair `(a, b)` begins at `16 * (a + 16 * b)`.
 #[repr(align(64))]
-pub(super) struct Tables(pub(super) [u8; TABLES_LEN]);
+pub(crate) struct Tables(pub(crate) [u8; TABLES_LEN]);
 
-pub(super) static TABLES: Tables = Tables(tables());
+pub(crate) static TABLES: Tables = Tables(tables());
 
 const fn tables() -> [u8; TABLES_LEN] {
     let mut tables = [0; TABLES_LEN];

@@ -6,63 +6,72 @@ use core::ops::Range;
 use crate::{
     real::{LANES, is_depthwise},
     shape::Conv,
-    window::{Pixels, Window},
+    window::Window,
 };
 
-/// Pixels whose windows are worked out together, while one block of weights stays in the cache.
-const TILE: usize = 96;
-
-/// Neighbouring pixels with the same taps inside of the input.
-#[derive(Clone, Copy, Default)]
-struct Run {
-    /// First pixel, counted in the tile.
-    first: usize,
-    len: usize,
+/// The sums of one block of output channels at one pixel, each lane with roundings of its own.
+pub(crate) trait Lanes: Copy {
+    fn zero() -> Self;
+    /// Adds `x * w` to the sums of several pixels.
+    fn add<const P: usize>(sums: &mut [Self; P], x: [f32; P], w: &[f32; LANES]);
+    /// Adds `x * w`, lane by lane.
+    fn add_each(self, x: &[f32; LANES], w: &[f32; LANES]) -> Self;
+    fn get(self) -> [f32; LANES];
 }
 
-/// Neighbouring output pixels.
-struct Tile {
-    windows: [Window; TILE],
-    runs: [Run; TILE],
-    run_count: usize,
-}
-
-impl Tile {
-    fn new() -> Self {
-        let window = Window::of(&Conv::dense(1, 1, 1), [0; 3]);
-        Self { windows: [window; TILE], runs: [Run::default(); TILE], run_count: 0 }
+/// The lanes in the compiler's hands.
+impl Lanes for [f32; LANES] {
+    #[inline(always)]
+    fn zero() -> Self {
+        [0.0; LANES]
     }
 
-    /// Takes the next `count` windows, at most [`TILE`].
     #[inline(always)]
-    fn set(&mut self, windows: &mut Pixels<'_>, count: usize) {
-        self.run_count = 0;
-        for (i, window) in windows.take(count).enumerate() {
-            self.windows[i] = window;
-            match self.runs[..self.run_count].last_mut() {
-                Some(run) if self.windows[run.first].same_taps(&window) => run.len += 1,
-                _ => {
-                    self.runs[self.run_count] = Run { first: i, len: 1 };
-                    self.run_count += 1;
-                }
+    fn add<const P: usize>(sums: &mut [Self; P], x: [f32; P], w: &[f32; LANES]) {
+        for p in 0..P {
+            for lane in 0..LANES {
+                sums[p][lane] += x[p] * w[lane];
             }
         }
     }
+
+    #[inline(always)]
+    fn add_each(self, x: &[f32; LANES], w: &[f32; LANES]) -> Self {
+        core::array::from_fn(|lane| self[lane] + x[lane] * w[lane])
+    }
+
+    #[inline(always)]
+    fn get(self) -> Self {
+        self
+    }
+}
+
+/// Pixels that are worked out together, while one block of weights stays in the cache.
+const TILE: usize = 96;
+
+/// Neighbouring output pixels of one row.
+struct Line {
+    /// First pixel, counted in the output.
+    pixel: usize,
+    len: usize,
+    /// Image, output row and output column of the first pixel.
+    at: [usize; 3],
 }
 
 /// One block of output channels of one group.
 struct Block<'a> {
     /// Weights, `[k][LANES]`.
     w: &'a [f32],
+    bias: Option<&'a [f32]>,
     /// First output channel and how many.
     channels: Range<usize>,
     /// First input channel.
     c: usize,
 }
 
-/// The whole convolution; `P` pixels go side by side.
+/// The whole convolution; up to `P` pixels go side by side.
 #[inline(always)]
-pub(crate) fn conv<const P: usize>(
+pub(crate) fn conv<V: Lanes, const P: usize>(
     conv: &Conv,
     x: &[f32],
     w: &[f32],
@@ -70,86 +79,114 @@ pub(crate) fn conv<const P: usize>(
     rows: Range<usize>,
     out: &mut [f32],
 ) {
-    let depthwise = is_depthwise(conv);
-    let lanes_total = if depthwise { conv.c_out } else { conv.group_out() };
-    let blocks = lanes_total.div_ceil(LANES);
-    let pixels = rows.len() * conv.out_w();
-    let mut windows = Pixels::from_row(conv, rows.start);
-    let mut tile = Tile::new();
-    for start in (0..pixels).step_by(TILE) {
-        tile.set(&mut windows, TILE.min(pixels - start));
-        for (i, w) in w.chunks_exact(conv.k() * LANES).enumerate() {
-            let (group, lane) = (i / blocks, i % blocks * LANES);
-            let o = group * lanes_total + lane;
-            let channels = o..o + LANES.min(lanes_total - lane);
-            let c = if depthwise { o } else { group * conv.group_in() };
-            let block = Block { w, channels, c };
-            for run in &tile.runs[..tile.run_count] {
-                let mut at = 0;
-                while at < run.len {
-                    let left = run.len - at;
-                    let pixel = run.first + at;
-                    let out = &mut out[(start + pixel) * conv.c_out..];
-                    let windows = &tile.windows[pixel..];
-                    at += match left {
-                        _ if left >= P => step::<P>(conv, x, &block, bias, windows, out),
-                        _ if P > 2 && left >= 2 => step::<2>(conv, x, &block, bias, windows, out),
-                        _ => step::<1>(conv, x, &block, bias, windows, out),
-                    };
-                }
-            }
+    // Where each output pixel reads one input pixel, all rows are one.
+    let flat = conv.kernel == [1, 1] && conv.stride == [1, 1] && conv.pads == [0; 4];
+    let pixels = rows.start * conv.out_w()..rows.end * conv.out_w();
+    let joined = Conv { n: 1, h: 1, w: conv.n * conv.h * conv.w, ..*conv };
+    let (conv, first) = if flat { (&joined, pixels.start) } else { (conv, 0) };
+    let out_w = conv.out_w();
+    let lines = if flat { 0..1 } else { rows.clone() };
+    let columns = if flat { pixels.clone() } else { 0..out_w };
+    for row in lines {
+        for column in columns.clone().step_by(TILE) {
+            let at = [row / conv.out_h(), row % conv.out_h(), column];
+            let pixel = if flat { column - first } else { (row - rows.start) * out_w + column };
+            let line = Line { pixel, len: TILE.min(columns.end - column), at };
+            convolve::<V, P>(conv, x, w, bias, &line, out);
         }
     }
 }
 
-/// One block of output channels at the `P` pixels of the first `P` windows, which have the same taps inside. Returns `P`.
+/// All output channels of one line.
 #[inline(always)]
-fn step<const P: usize>(
+fn convolve<V: Lanes, const P: usize>(
+    conv: &Conv,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    line: &Line,
+    out: &mut [f32],
+) {
+    let depthwise = is_depthwise(conv);
+    let lanes_total = if depthwise { conv.c_out } else { conv.group_out() };
+    let blocks = lanes_total.div_ceil(LANES);
+    let columns = line.at[2]..line.at[2] + line.len;
+    let whole = whole_windows(conv);
+    let whole = whole.start.clamp(columns.start, columns.end)..whole.end.clamp(columns.start, columns.end);
+    for (i, w) in w.chunks_exact(conv.k() * LANES).enumerate() {
+        let (group, lane) = (i / blocks, i % blocks * LANES);
+        let o = group * lanes_total + lane;
+        let channels = o..o + LANES.min(lanes_total - lane);
+        let c = if depthwise { o } else { group * conv.group_in() };
+        let block = Block { w, bias: bias.map(|bias| &bias[channels.clone()]), channels, c };
+        let mut column = columns.start;
+        while column < columns.end {
+            // The pixels at the border have taps of their own.
+            let left = if whole.contains(&column) { whole.end - column } else { 1 };
+            let window = Window::of(conv, [line.at[0], line.at[1], column]);
+            let out = &mut out[(line.pixel + column - columns.start) * conv.c_out..];
+            column += match left {
+                _ if left >= P => step::<V, P>(conv, x, &block, &window, out),
+                _ if P > 4 && left >= 4 => step::<V, 4>(conv, x, &block, &window, out),
+                _ if P > 2 && left >= 2 => step::<V, 2>(conv, x, &block, &window, out),
+                _ => step::<V, 1>(conv, x, &block, &window, out),
+            };
+        }
+    }
+}
+
+/// The output columns whose windows have all tap columns inside.
+#[inline(always)]
+fn whole_windows(conv: &Conv) -> Range<usize> {
+    let (stride, left) = (conv.stride[1], conv.pads[1]);
+    let reach = (conv.kernel[1] - 1) * conv.dilation[1];
+    // The last start is `w - 1 - reach`, in coordinates of the padded row `left` more.
+    let end = (conv.w + left).checked_sub(1 + reach).map_or(0, |last| last / stride + 1);
+    left.div_ceil(stride)..end.min(conv.out_w())
+}
+
+/// One block of output channels at `P` neighbouring pixels, which have the taps of the first `window` inside. Returns `P`.
+#[inline(always)]
+fn step<V: Lanes, const P: usize>(
     conv: &Conv,
     x: &[f32],
     block: &Block<'_>,
-    bias: Option<&[f32]>,
-    windows: &[Window],
+    window: &Window,
     out: &mut [f32],
 ) -> usize {
-    let windows: [Window; P] = core::array::from_fn(|p| windows[p]);
     let sums = match is_depthwise(conv) {
-        true => depthwise_sums(conv, x, block, windows),
-        false => sums(conv, x, block, windows),
+        true => depthwise_sums::<V, P>(conv, x, block, window),
+        false => sums::<V, P>(conv, x, block, window),
     };
     for (sums, out) in sums.iter().zip(out.chunks_mut(conv.c_out)) {
         let out = &mut out[block.channels.clone()];
-        match bias {
-            Some(bias) => {
-                let bias = &bias[block.channels.clone()];
-                out.iter_mut().zip(sums).zip(bias).for_each(|((out, sum), bias)| *out = sum + bias);
-            }
-            None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum),
+        let sums = sums.get();
+        match block.bias {
+            Some(bias) => out.iter_mut().zip(sums).zip(bias).for_each(|((out, sum), bias)| *out = sum + bias),
+            None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum),
         }
     }
     P
 }
 
 #[inline(always)]
-fn sums<const P: usize>(conv: &Conv, x: &[f32], block: &Block<'_>, windows: [Window; P]) -> [[f32; LANES]; P] {
-    let mut sums = [[0.0f32; LANES]; P];
+fn sums<V: Lanes, const P: usize>(conv: &Conv, x: &[f32], block: &Block<'_>, window: &Window) -> [V; P] {
+    let mut sums = [V::zero(); P];
     let group_in = conv.group_in();
+    let step = conv.stride[1] * conv.c_in;
     // Taps side by side in the input are side by side in K too, if nothing lies between them.
     let merged = conv.groups == 1 && conv.dilation[1] == 1;
-    let taps = if merged { windows[0].kx().len() } else { 1 };
-    for ky in windows[0].ky() {
-        for kx in windows[0].kx().step_by(taps.max(1)) {
-            let len = taps * group_in;
-            let x: [&[f32]; P] = windows.map(|window| &x[window.input(conv, ky, kx) * conv.c_in + block.c..][..len]);
+    let taps = if merged { window.kx().len() } else { 1 };
+    let len = taps * group_in;
+    for ky in window.ky() {
+        for kx in window.kx().step_by(taps.max(1)) {
+            let x = &x[window.input(conv, ky, kx) * conv.c_in + block.c..];
+            let x: [&[f32]; P] = core::array::from_fn(|p| &x[p * step..][..len]);
             let w = &block.w[(ky * conv.kernel[1] + kx) * group_in * LANES..][..len * LANES];
             for (k, w) in w.as_chunks::<LANES>().0.iter().enumerate() {
-                for p in 0..P {
-                    // SAFETY: `w` has `len` chunks, so `k < len`, the length of every slice of `x`.
-                    let x = unsafe { *x[p].get_unchecked(k) };
-                    for lane in 0..LANES {
-                        sums[p][lane] += x * w[lane];
-                    }
-                }
+                // SAFETY: `w` has `len` chunks, so `k < len`, the length of every slice of `x`.
+                let x = core::array::from_fn(|p| unsafe { *x[p].get_unchecked(k) });
+                V::add(&mut sums, x, w);
             }
         }
     }
@@ -157,23 +194,22 @@ fn sums<const P: usize>(conv: &Conv, x: &[f32], block: &Block<'_>, windows: [Win
 }
 
 #[inline(always)]
-fn depthwise_sums<const P: usize>(
-    conv: &Conv,
-    x: &[f32],
-    block: &Block<'_>,
-    windows: [Window; P],
-) -> [[f32; LANES]; P] {
-    let mut sums = [[0.0f32; LANES]; P];
+fn depthwise_sums<V: Lanes, const P: usize>(conv: &Conv, x: &[f32], block: &Block<'_>, window: &Window) -> [V; P] {
+    let mut sums = [V::zero(); P];
     let weights = block.w.as_chunks::<LANES>().0;
-    for ky in windows[0].ky() {
-        for kx in windows[0].kx() {
+    let (step, len) = (conv.stride[1] * conv.c_in, block.channels.len());
+    for ky in window.ky() {
+        for kx in window.kx() {
             let w = &weights[ky * conv.kernel[1] + kx];
+            let x = &x[window.input(conv, ky, kx) * conv.c_in + block.c..][..(P - 1) * step + len];
             for p in 0..P {
-                let x = &x[windows[p].input(conv, ky, kx) * conv.c_in + block.c..][..block.channels.len()];
-                match x.as_array::<LANES>() {
-                    Some(x) => (0..LANES).for_each(|lane| sums[p][lane] += x[lane] * w[lane]),
-                    None => (0..x.len()).for_each(|lane| sums[p][lane] += x[lane] * w[lane]),
-                }
+                let x = &x[p * step..][..len];
+                let mut filled = [0.0; LANES];
+                let x = x.as_array().unwrap_or_else(|| {
+                    filled[..len].copy_from_slice(x);
+                    &filled
+                });
+                sums[p] = sums[p].add_each(x, w);
             }
         }
     }

@@ -1,0 +1,103 @@
+//! AVX-512: one set of entries for both tokens, but for the convolution. With VPOPCNTDQ, lanes are words of 64 bits that
+//! are counted at once (`popcnt`); with BW alone, the tables of AVX2 are looked up for 64 output channels (`table`). What
+//! would leave most lanes empty goes the way of AVX2.
+
+pub(crate) mod popcnt;
+pub(crate) mod table;
+
+mod pack;
+mod real;
+mod store;
+
+use core::ops::Range;
+
+use super::avx2;
+use crate::{
+    conv::Out,
+    elementwise::Elementwise,
+    isa::{Avx512Bw, Avx512Vpopcnt},
+    shape::Conv,
+    threshold::Thresholds,
+};
+
+pub(crate) fn pack_f32(_: Avx512Bw, x: &[f32], channels: usize, out: &mut [u64]) {
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { pack::pack_f32(x, channels, out) }
+}
+
+pub(crate) fn pack_i32(_: Avx512Bw, x: &[i32], channels: usize, out: &mut [u64]) {
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { pack::pack_i32(x, channels, out) }
+}
+
+pub(crate) fn unpack(_: Avx512Bw, bits: &[u64], channels: usize, out: &mut [f32]) {
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { pack::unpack(bits, channels, out) }
+}
+
+pub(crate) fn threshold(_: Avx512Bw, x: &[i32], channels: usize, thresholds: &Thresholds<'_>, out: &mut [u64]) {
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { pack::threshold(x, channels, thresholds, out) }
+}
+
+pub(crate) fn max_bits(token: Avx512Bw, conv: &Conv, x: &[u64], out: &mut [u64]) {
+    avx2::max_bits(token.into(), conv, x, out);
+}
+
+pub(crate) fn scale_map(token: Avx512Bw, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+    avx2::scale_map(token.into(), conv, x, scratch, out);
+}
+
+/// With the tables.
+pub(crate) fn conv_bw(token: Avx512Bw, conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+    if table::has_lanes(conv) {
+        // SAFETY: the token proves that the CPU has AVX-512 F and BW.
+        unsafe { table::conv(conv, acts, weights, rows, out) }
+    } else {
+        avx2::conv(token.into(), conv, acts, weights, rows, out);
+    }
+}
+
+/// With VPOPCNTDQ.
+pub(crate) fn conv_vpopcnt(
+    token: Avx512Vpopcnt,
+    conv: &Conv,
+    acts: &[u64],
+    weights: &[u64],
+    rows: Range<usize>,
+    out: Out<'_>,
+) {
+    if popcnt::has_lanes(conv) {
+        // SAFETY: the token proves that the CPU has AVX-512 F and VPOPCNTDQ.
+        unsafe { popcnt::conv(conv, acts, weights, rows, out) }
+    } else {
+        avx2::conv(Avx512Bw::from(token).into(), conv, acts, weights, rows, out);
+    }
+}
+
+pub(crate) fn real_conv(
+    _: Avx512Bw,
+    conv: &Conv,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    rows: Range<usize>,
+    out: &mut [f32],
+) {
+    #[target_feature(enable = "avx512f")]
+    fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
+        // Eight pixels are enough to hide the latency of the additions, and few are left over in a row of 8, 16 or 56.
+        super::generic::real::conv::<real::Sums, 8>(conv, x, w, bias, rows, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { stamped(conv, x, w, bias, rows, out) }
+}
+
+pub(crate) fn elementwise(_: Avx512Bw, op: &Elementwise<'_>, x: &mut [f32]) {
+    #[target_feature(enable = "avx512f")]
+    fn stamped(op: &Elementwise<'_>, x: &mut [f32]) {
+        super::generic::elementwise::apply(op, x);
+    }
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { stamped(op, x) }
+}

@@ -1,0 +1,113 @@
+//! The innermost loops: mismatches of a register block over one panel. The kernel of AVX2, whose module explains the counting,
+//! with registers of 64 output channels.
+
+use core::{arch::x86_64::*, ops::Range};
+
+use super::LANES;
+use crate::arch::avx2::tables::{TABLES, TABLES_LEN};
+
+/// Bytes of K (two nibbles each) between two moves from 8-bit to 16-bit sums.
+const CHUNK: usize = 30;
+
+/// 16-bit sums of 64 channels: of each 16 the first eight, then of each 16 the others, which is the order that unpacking
+/// bytes gives.
+pub(super) type Narrow = [__m512i; 2];
+
+/// Per pair and block of channels the sums of the first and the second pixel.
+pub(super) type Sums<const Q: usize, const V: usize> = [[[Narrow; 2]; V]; Q];
+
+/// The mismatches of one panel of `len` bytes.
+///
+/// # Safety
+/// The offsets are those of tables, at most `tables::NEITHER`.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+pub(super) unsafe fn panel_sums<const Q: usize, const V: usize, const SINGLE: bool>(
+    len: usize,
+    weights: [&[u64]; V],
+    offsets: [[&[u16]; 2]; Q],
+) -> Sums<Q, V> {
+    assert!(len.is_multiple_of(3));
+    assert!(weights.iter().all(|weights| weights.len() * 8 == len * LANES));
+    assert!(offsets.as_flattened().iter().all(|offsets| offsets.len() == len));
+    let zero = _mm512_setzero_si512();
+    let mut sums = [[[[zero; 2]; 2]; V]; Q];
+    for start in (0..len).step_by(CHUNK) {
+        let end = len.min(start + CHUNK);
+        // SAFETY: `end <= len`, a multiple of 3 as `CHUNK` is; the slices are that long, as checked above, and the
+        // caller answers for the offsets.
+        let (raw, hi) = unsafe { chunk::<Q, V, SINGLE>(start..end, weights, offsets) };
+        for q in 0..Q {
+            for v in 0..V {
+                let shifted = _mm512_and_si512(_mm512_slli_epi16::<4>(hi[q][v]), _mm512_set1_epi8(0xf0u8 as i8));
+                let bytes = [_mm512_sub_epi8(raw[q][v], shifted), hi[q][v]];
+                for pixel in 0..2 {
+                    let [low, high] = &mut sums[q][v][pixel];
+                    *low = _mm512_add_epi16(*low, _mm512_unpacklo_epi8(bytes[pixel], zero));
+                    *high = _mm512_add_epi16(*high, _mm512_unpackhi_epi8(bytes[pixel], zero));
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Sums in bytes: `raw` and `hi` of the module's description, per pair and block of channels.
+type Bytes<const Q: usize, const V: usize> = [[__m512i; V]; Q];
+
+/// Sums of at most [`CHUNK`] bytes of K.
+///
+/// # Safety
+/// `bytes` is a multiple of 3 long and ends within the offsets, `64 * bytes.end` within the bytes of the weights, and
+/// the offsets are at most `tables::NEITHER`.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+unsafe fn chunk<const Q: usize, const V: usize, const SINGLE: bool>(
+    bytes: Range<usize>,
+    weights: [&[u64]; V],
+    offsets: [[&[u16]; 2]; Q],
+) -> (Bytes<Q, V>, Bytes<Q, V>) {
+    let mask = _mm512_set1_epi8(0x0f);
+    let zero = _mm512_setzero_si512();
+    let (mut raw, mut hi) = ([[zero; V]; Q], [[zero; V]; Q]);
+    let weights: [*const __m512i; V] = weights.map(|weights| weights.as_ptr().cast());
+    let offsets: [[*const u16; 2]; Q] = offsets.map(|[low, high]| [low.as_ptr(), high.as_ptr()]);
+    let tables = TABLES.0.as_ptr();
+    for k in bytes.step_by(3) {
+        for half in 0..2 {
+            let mut s = [[zero; V]; Q];
+            for k in (0..3).map(|i| k + i) {
+                let mut nibbles = [zero; V];
+                for v in 0..V {
+                    // SAFETY: `k < bytes.end`, so the 64 bytes from `64 * k` lie within the weights.
+                    let w = unsafe { _mm512_loadu_si512(weights[v].add(k)) };
+                    let w = if half == 0 { w } else { _mm512_srli_epi16::<4>(w) };
+                    nibbles[v] = _mm512_and_si512(w, mask);
+                }
+                for q in 0..Q {
+                    // SAFETY: `k < bytes.end` is an index of the offsets, and an offset of at most
+                    // `NEITHER = TABLES_LEN - 16` leaves 16 bytes of tables.
+                    let table = unsafe {
+                        let offset = *offsets[q][half].add(k) as usize;
+                        debug_assert!(offset + 16 <= TABLES_LEN);
+                        _mm_loadu_si128(tables.add(offset).cast())
+                    };
+                    let table = _mm512_broadcast_i32x4(table);
+                    for v in 0..V {
+                        s[q][v] = _mm512_add_epi8(s[q][v], _mm512_shuffle_epi8(table, nibbles[v]));
+                    }
+                }
+            }
+            for q in 0..Q {
+                for v in 0..V {
+                    raw[q][v] = _mm512_add_epi8(raw[q][v], s[q][v]);
+                    // A single pixel has no high field.
+                    if !SINGLE {
+                        hi[q][v] = _mm512_add_epi8(hi[q][v], _mm512_and_si512(_mm512_srli_epi16::<4>(s[q][v]), mask));
+                    }
+                }
+            }
+        }
+    }
+    (raw, hi)
+}
