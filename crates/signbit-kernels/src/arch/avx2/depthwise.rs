@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::arch::generic::depthwise::{LANES, Lanes};
+use crate::arch::generic::counters::{LANES, Lanes};
 
 /// Four words. Made by code that has AVX2 only: [`super::conv`].
 #[derive(Clone, Copy)]
