@@ -144,7 +144,7 @@ fn one_call_step_by_step() {
     let summary = folder.json("summary m.signbit");
     assert_eq!(sum("macs"), 2.0 * (summary["binary_macs"].as_f64().unwrap() + summary["real_macs"].as_f64().unwrap()));
     // The order of running is that of the graph: the first step reads the picture, the last one makes the scores.
-    let names: Vec<_> = summary["layers"].as_array().unwrap().iter().map(|layer| layer["name"].clone()).collect();
+    let names: Vec<_> = summary["nodes"].as_array().unwrap().iter().map(|layer| layer["name"].clone()).collect();
     let of_steps: Vec<_> = steps.iter().flat_map(|step| step["nodes"].as_array().unwrap().clone()).collect();
     assert_eq!(of_steps, names);
     assert!(found.get("f32_ms").is_none());

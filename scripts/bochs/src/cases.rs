@@ -128,6 +128,10 @@ fn listed() -> Vec<Conv> {
         Conv { pads: [1, 1, 0, 1], groups: 2, ..Conv::new([1, 2, 2, 4000], 66, [3, 3]) },
         Conv { pads: [0, 1, 0, 0], ..Conv::new([1, 1, 2, 16_001], 33, [1, 2]) },
     ];
+    // Small groups, which go the way of AVX2.
+    for groups in [16, 32, 64] {
+        convs.push(Conv { pads: [1; 4], groups, ..Conv::new([1, 4, 4, 64], 64, [3, 3]) });
+    }
     // All numbers of pixels of a register block, all of registers.
     for (m, n) in (1..=5).flat_map(|m| [1, 3, 4, 8, 9, 17, 25, 33, 64, 65, 97, 128, 200].map(|n| (m, n))) {
         convs.push(Conv::dense(m, 67 + m + n, n));

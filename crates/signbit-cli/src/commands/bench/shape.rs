@@ -7,8 +7,9 @@ use signbit::Isa;
 use signbit_kernels::{Conv, bits, weights};
 
 /// What a shape looks like; every message about a wrong one ends so.
-const RIGHT: &str = "write HEIGHTxWIDTHxCHANNELS,KERNEL,OUTPUTS as in 28x28x128,3,128 or, for a dense layer, INPUTS,OUTPUTS \
-                     as in 1024,1024; then, where wanted, groups=G, stride=S, batch=N as in 28x28x128,3,128,groups=128";
+const RIGHT: &str = "write HEIGHTxWIDTHxCHANNELS,KERNEL,OUTPUTS as in 28x28x128,3,128 or, for a dense layer, \
+                     INPUTS,OUTPUTS as in 1024,1024; then, where wanted, groups=G, stride=S, batch=N as in \
+                     28x28x128,3,128,groups=128";
 
 /// The shapes that are measured where none is given: the layers of a ResNet-18, pointwise and dense ones, channels
 /// that fill no word, a channel at a time.

@@ -70,7 +70,7 @@ fn word_of_lane(words: usize, block: usize, lane: usize) -> usize {
 pub(crate) fn conv<L: Lanes>(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
     // As many planes as count to K, and one more.
     match conv.k() {
-        ..16 => Job::<5>::new(conv, acts).run::<L>(weights, rows, out),
+        0..16 => Job::<5>::new(conv, acts).run::<L>(weights, rows, out),
         16..64 => Job::<7>::new(conv, acts).run::<L>(weights, rows, out),
         _ => Job::<9>::new(conv, acts).run::<L>(weights, rows, out),
     }

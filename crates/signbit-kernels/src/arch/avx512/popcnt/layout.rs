@@ -2,7 +2,7 @@
 //! of K, 8 each: word `i` belongs to output channel `i` of the 8, and is 0 beyond the last one.
 
 use crate::{
-    arch::avx2,
+    arch::{avx2, generic::depthwise::is_sliced},
     bits::{read_bits, words},
     shape::Conv,
 };
@@ -15,7 +15,7 @@ const MIN_CHANNELS: usize = 4;
 
 /// Whether the layout here is used, or else that of AVX2.
 pub(crate) fn has_lanes(conv: &Conv) -> bool {
-    conv.group_out() >= MIN_CHANNELS
+    conv.group_out() >= MIN_CHANNELS && !is_sliced(conv)
 }
 
 pub(crate) fn packed_len(conv: &Conv) -> usize {
