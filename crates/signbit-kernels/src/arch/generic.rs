@@ -2,6 +2,7 @@
 //! real convolution is in [`real`], the epilogues are in [`elementwise`], the binary convolution of small groups is
 //! in [`depthwise`].
 
+pub(crate) mod counters;
 pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod real;

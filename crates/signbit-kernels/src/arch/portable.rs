@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::generic::depthwise;
+use super::generic::{counters, depthwise};
 pub(crate) use super::generic::{max_bits, scale_map};
 use crate::{
     bits::{copy_bits, read_bits, words},
@@ -83,7 +83,7 @@ enum Tap<'a> {
 #[inline(always)]
 pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
     if depthwise::is_sliced(conv) {
-        return depthwise::conv(conv, acts, weights, rows, out);
+        return depthwise::conv::<[u64; counters::LANES]>(conv, acts, weights, rows, out);
     }
     let pixels = rows.len() * conv.out_w();
     let row_words = conv.taps() * words(conv.group_in());

@@ -6,6 +6,7 @@ pub(crate) mod layout;
 pub(crate) mod tables;
 
 mod conv;
+mod depthwise;
 mod gemv;
 mod kernel;
 mod pack;
@@ -51,7 +52,14 @@ pub(crate) fn conv(_: Avx2, conv: &Conv, acts: &[u64], weights: &[u64], rows: Ra
     fn stamped(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
         super::portable::conv(conv, acts, weights, rows, out);
     }
-    if layout::has_lanes(conv) {
+    #[target_feature(enable = "avx2")]
+    fn sliced(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+        super::generic::depthwise::conv::<depthwise::Words>(conv, acts, weights, rows, out);
+    }
+    if super::generic::depthwise::is_sliced(conv) {
+        // SAFETY: the token proves that the CPU has AVX2.
+        unsafe { sliced(conv, acts, weights, rows, out) }
+    } else if layout::has_lanes(conv) {
         // SAFETY: the token proves that the CPU has AVX2.
         unsafe { conv::conv(conv, acts, weights, rows, out) }
     } else {

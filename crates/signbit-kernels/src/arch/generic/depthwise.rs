@@ -17,6 +17,7 @@
 
 use core::ops::Range;
 
+use super::counters::{LANES, Lanes, add, counts, planes};
 use crate::{
     bits::{read_bits, words},
     conv::Out,
@@ -24,12 +25,6 @@ use crate::{
     threshold::Thresholds,
     window::Window,
 };
-
-/// Words that are counted side by side.
-const LANES: usize = 4;
-
-/// The same of each lane.
-type Lanes = [u64; LANES];
 
 /// Taps at most: bits of a word.
 const MAX_TAPS: usize = 63;
@@ -72,12 +67,12 @@ fn word_of_lane(words: usize, block: usize, lane: usize) -> usize {
 }
 
 #[inline(always)]
-pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
+pub(crate) fn conv<L: Lanes>(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
     // As many planes as count to K, and one more.
     match conv.k() {
-        0..16 => Job::<5>::new(conv, acts).run(weights, rows, out),
-        16..64 => Job::<7>::new(conv, acts).run(weights, rows, out),
-        _ => Job::<9>::new(conv, acts).run(weights, rows, out),
+        0..16 => Job::<5>::new(conv, acts).run::<L>(weights, rows, out),
+        16..64 => Job::<7>::new(conv, acts).run::<L>(weights, rows, out),
+        _ => Job::<9>::new(conv, acts).run::<L>(weights, rows, out),
     }
 }
 
@@ -137,7 +132,7 @@ impl<'a, const P: usize> Job<'a, P> {
     }
 
     #[inline(always)]
-    fn run(&self, weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
+    fn run<L: Lanes>(&self, weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
         let (conv, out_w) = (self.conv, self.conv.out_w());
         for (block, weights) in weights.chunks_exact(conv.k() * LANES).enumerate() {
             let counters = Counters::<P>::of(conv, block, &out);
@@ -147,7 +142,7 @@ impl<'a, const P: usize> Job<'a, P> {
                 while ox < out_w {
                     let pixels = if ox == self.full.start { self.full.len().max(1) } else { 1 };
                     let window = Window::of(conv, [n, oy, ox]);
-                    self.pixels(weights, &counters, &window, block, i * out_w + ox, pixels, &mut out);
+                    self.pixels::<L>(weights, &counters, &window, block, i * out_w + ox, pixels, &mut out);
                     ox += pixels;
                 }
             }
@@ -156,7 +151,7 @@ impl<'a, const P: usize> Job<'a, P> {
 
     /// One block of words at neighbouring pixels whose windows have the same taps inside.
     #[inline(always)]
-    fn pixels(
+    fn pixels<L: Lanes>(
         &self,
         weights: &[u64],
         counters: &Counters<P>,
@@ -182,13 +177,13 @@ impl<'a, const P: usize> Job<'a, P> {
         let mut start = first;
         for done in (0..total).step_by(step_out) {
             let place = Place { at: at + done, lanes: lanes.min(total - done), odd };
-            let planes = &counters.start[odd as usize];
+            let planes = counters.start[odd as usize].map(|plane| L::load(&plane));
             let planes = match whole {
-                true if conv.group_in() == 1 => self.count::<true>(planes, weights, start, taps),
-                false if conv.group_in() == 1 => self.count::<false>(planes, weights, start, taps),
-                _ => self.count_groups(planes, weights, start, taps),
+                _ if conv.group_in() > 1 => self.count_groups(planes, weights, start, taps),
+                true => self.count::<L, true>(planes, weights, start, taps),
+                false => self.count::<L, false>(planes, weights, start, taps),
             };
-            self.store(out, &place, &planes, counters);
+            self.store(out, &place, planes, counters);
             start = start.wrapping_add(step_in);
         }
     }
@@ -212,82 +207,91 @@ impl<'a, const P: usize> Job<'a, P> {
         (Taps { inside, mismatches }, odd)
     }
 
-    /// `planes` and the mismatches of the depthwise window whose first tap would be at word `start`. `WHOLE`: no tap is outside.
+    /// `planes` and the mismatches of the depthwise window whose first tap would be at word `start`. `WHOLE`: no tap is
+    /// outside.
     #[inline(always)]
-    fn count<const WHOLE: bool>(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
-        let tap = |tap: usize, weight: &Lanes, offset: usize| {
-            if WHOLE || taps.inside >> tap & 1 == 1 {
-                let acts = load(self.acts, start.wrapping_add(offset));
-                return zip(weight, &acts, |w, a| w ^ a);
-            }
-            match self.conv.padding {
-                Padding::Zero => [(taps.mismatches >> tap & 1).wrapping_neg(); LANES],
-                Padding::One => weight.map(|w| !w),
-                Padding::MinusOne => *weight,
-            }
-        };
+    fn count<L: Lanes, const WHOLE: bool>(
+        &self,
+        mut planes: [L; P],
+        weights: &[[u64; LANES]],
+        start: usize,
+        taps: Taps,
+    ) -> [L; P] {
         let (first, pairs) = weights.as_rchunks::<2>();
         let (first_offset, offset_pairs) = self.offsets[..weights.len()].as_rchunks::<2>();
-        let mut planes = match (first, first_offset) {
-            ([weight], [offset]) => add(planes, &tap(0, weight, *offset), &[0; LANES]),
-            _ => *planes,
-        };
+        if let ([weight], [offset]) = (first, first_offset) {
+            planes = add(planes, self.tap::<L, WHOLE>(0, weight, start.wrapping_add(*offset), taps), L::all(0));
+        }
         for (i, (pair, offsets)) in pairs.iter().zip(offset_pairs).enumerate() {
             let i = first.len() + 2 * i;
-            planes = add(&planes, &tap(i, &pair[0], offsets[0]), &tap(i + 1, &pair[1], offsets[1]));
+            let a = self.tap::<L, WHOLE>(i, &pair[0], start.wrapping_add(offsets[0]), taps);
+            let b = self.tap::<L, WHOLE>(i + 1, &pair[1], start.wrapping_add(offsets[1]), taps);
+            planes = add(planes, a, b);
         }
         planes
     }
 
+    /// The mismatches of one tap, which is at word `at` if it is inside.
+    #[inline(always)]
+    fn tap<L: Lanes, const WHOLE: bool>(&self, tap: usize, weight: &[u64; LANES], at: usize, taps: Taps) -> L {
+        let weight = L::load(weight);
+        if WHOLE || taps.inside >> tap & 1 == 1 {
+            return load::<L>(self.acts, at).xor(weight);
+        }
+        match self.conv.padding {
+            Padding::Zero => L::all((taps.mismatches >> tap & 1).wrapping_neg()),
+            Padding::One => L::all(u64::MAX).xor(weight),
+            Padding::MinusOne => weight,
+        }
+    }
+
     /// `planes` and the mismatches of a window of groups of more than one channel, which are an even number.
     #[inline(always)]
-    fn count_groups(&self, planes: &[Lanes; P], weights: &[Lanes], start: usize, taps: Taps) -> [Lanes; P] {
+    fn count_groups<L: Lanes>(&self, mut planes: [L; P], weights: &[[u64; LANES]], start: usize, taps: Taps) -> [L; P] {
         let group = self.conv.group_in();
-        let mut planes = *planes;
         let offsets = self.offsets.iter().zip(weights.chunks_exact(group));
         for (tap, (offset, weights)) in offsets.enumerate() {
             let acts = match self.conv.padding {
-                _ if taps.inside >> tap & 1 == 1 => load(self.acts, start.wrapping_add(*offset)),
-                Padding::One => [u64::MAX; LANES],
-                Padding::MinusOne => [0; LANES],
+                _ if taps.inside >> tap & 1 == 1 => load::<L>(self.acts, start.wrapping_add(*offset)),
+                Padding::One => L::all(u64::MAX),
+                Padding::MinusOne => L::all(0),
                 Padding::Zero => {
                     for _ in 0..group / 2 {
-                        planes = add(&planes, &[u64::MAX; LANES], &[0; LANES]);
+                        planes = add(planes, L::all(u64::MAX), L::all(0));
                     }
                     continue;
                 }
             };
             let turns = self.stay[..group].as_chunks::<2>().0;
             for (i, (pair, stay)) in weights.as_chunks::<2>().0.iter().zip(turns).enumerate() {
-                let bits = |turn: usize, weight: &Lanes, stay: u64| {
-                    let turned = acts.map(|x| x >> turn & stay | x << (group - turn) & !stay);
-                    zip(&turned, weight, |x, w| x ^ w)
-                };
-                planes = add(&planes, &bits(2 * i, &pair[0], stay[0]), &bits(2 * i + 1, &pair[1], stay[1]));
+                let a = turn(acts, 2 * i, group, stay[0]).xor(L::load(&pair[0]));
+                let b = turn(acts, 2 * i + 1, group, stay[1]).xor(L::load(&pair[1]));
+                planes = add(planes, a, b);
             }
         }
         planes
     }
 
     #[inline(always)]
-    fn store(&self, out: &mut Out<'_>, place: &Place, planes: &[Lanes; P], counters: &Counters<P>) {
+    fn store<L: Lanes>(&self, out: &mut Out<'_>, place: &Place, planes: [L; P], counters: &Counters<P>) {
         match out {
             Out::Bits(out, _) => {
-                let more = planes[P - 1];
-                let bits = zip(&zip(&more, &counters.keep, |x, keep| !x & keep), &counters.flip, |x, flip| x ^ flip);
+                // `!more & keep ^ flip`, and `flip` lies within `keep`.
+                let not = L::load(&counters.flip).xor(L::load(&counters.keep));
+                let bits = planes[P - 1].and(L::load(&counters.keep)).xor(not).get();
                 let out = &mut out[place.at..][..place.lanes];
                 match out.as_mut_array() {
                     Some(out) => *out = bits,
                     None => out.copy_from_slice(&bits[..place.lanes]),
                 }
             }
-            Out::I32(out) => self.store_dots(out, place, planes, |dot| dot),
-            Out::F32(out) => self.store_dots(out, place, planes, |dot| dot as f32),
+            Out::I32(out) => self.store_dots(out, place, &planes.map(L::get), |dot| dot),
+            Out::F32(out) => self.store_dots(out, place, &planes.map(L::get), |dot| dot as f32),
         }
     }
 
     #[inline(always)]
-    fn store_dots<T>(&self, out: &mut [T], place: &Place, planes: &[Lanes; P], number: impl Fn(i32) -> T) {
+    fn store_dots<T>(&self, out: &mut [T], place: &Place, planes: &[[u64; LANES]; P], number: impl Fn(i32) -> T) {
         let bits = self.conv.k() as i32 - place.odd as i32;
         for lane in 0..place.lanes {
             let (pixel, word) = ((place.at + lane) / self.words, (place.at + lane) % self.words);
@@ -303,17 +307,21 @@ impl<'a, const P: usize> Job<'a, P> {
 /// The counters of one block of words before the first tap, and what makes bits of their last plane.
 struct Counters<const P: usize> {
     /// With an even and an odd number of taps that do not count.
-    start: [[Lanes; P]; 2],
-    keep: Lanes,
-    flip: Lanes,
+    start: [[[u64; LANES]; P]; 2],
+    keep: [u64; LANES],
+    flip: [u64; LANES],
 }
 
 impl<const P: usize> Counters<P> {
+    // Once per block: it stays out of the loops.
+    #[inline(never)]
     fn of(conv: &Conv, block: usize, out: &Out<'_>) -> Self {
         let mut counters = Self { start: [[[0; LANES]; P]; 2], keep: [0; LANES], flip: [0; LANES] };
         let Out::Bits(_, Thresholds { t, flip }) = out else { return counters };
-        let k = conv.k() as i64;
-        for lane in 0..LANES {
+        let k = conv.k() as i32;
+        // Lanes of a pixel after have the same channels.
+        let different = if LANES.is_multiple_of(flip.len()) { flip.len() } else { LANES };
+        for lane in 0..different {
             let word = word_of_lane(flip.len(), block, lane);
             let Some(t) = t.chunks(64).nth(word) else { break };
             counters.keep[lane] = u64::MAX >> (64 - t.len());
@@ -324,7 +332,7 @@ impl<const P: usize> Counters<P> {
             for odd in 0..kinds {
                 let mut starts = [0; 64];
                 for (start, t) in starts.iter_mut().zip(t) {
-                    let limit = ((k - odd as i64 - *t as i64) >> 1).clamp(-1, k);
+                    let limit = ((k - odd as i32).saturating_sub(*t) >> 1).clamp(-1, k);
                     *start = ((1 << (P - 1)) - 1 - limit) as u16;
                 }
                 let planes = planes::<P>(&starts);
@@ -333,107 +341,34 @@ impl<const P: usize> Counters<P> {
                 }
             }
         }
+        let planes = counters.start.as_flattened_mut().iter_mut();
+        for lanes in planes.chain([&mut counters.keep, &mut counters.flip]) {
+            for lane in different..LANES {
+                lanes[lane] = lanes[lane - different];
+            }
+        }
         counters
     }
 }
 
 /// Four words from word `at` on; 0 behind the last, where only lanes are that nobody stores.
 #[inline(always)]
-fn load(acts: &[u64], at: usize) -> Lanes {
+fn load<L: Lanes>(acts: &[u64], at: usize) -> L {
     #[cold]
-    fn end(acts: &[u64]) -> Lanes {
+    fn end(acts: &[u64]) -> [u64; LANES] {
         core::array::from_fn(|i| acts.get(i).copied().unwrap_or(0))
     }
     let acts = &acts[at..];
-    acts.first_chunk().copied().unwrap_or_else(|| end(acts))
+    match acts.first_chunk() {
+        Some(acts) => L::load(acts),
+        None => L::load(&end(acts)),
+    }
 }
 
-/// Counters and two bits more of each.
+/// Bit `j` of each group from bit `(j + turn) mod group`. `stay`: the low `group - turn` bits of each.
 #[inline(always)]
-fn add<const P: usize>(planes: &[Lanes; P], a: &Lanes, b: &Lanes) -> [Lanes; P] {
-    let different = zip(a, b, |a, b| a ^ b);
-    let mut carry = zip(&zip(a, b, |a, b| a & b), &zip(&planes[0], &different, |p, d| p & d), |x, y| x | y);
-    let mut sums = *planes;
-    sums[0] = zip(&planes[0], &different, |p, d| p ^ d);
-    for p in 1..P {
-        sums[p] = zip(&planes[p], &carry, |p, c| p ^ c);
-        carry = zip(&planes[p], &carry, |p, c| p & c);
-    }
-    sums
-}
-
-#[inline(always)]
-fn zip(a: &Lanes, b: &Lanes, op: impl Fn(u64, u64) -> u64) -> Lanes {
-    let mut out = [0; LANES];
-    for i in 0..LANES {
-        out[i] = op(a[i], b[i]);
-    }
-    out
-}
-
-/// The 64 counts of up to 9 planes, of which the last is 0 if there are 9.
-#[inline(always)]
-fn counts<const P: usize>(planes: [u64; P]) -> [u8; 64] {
-    let mut counts = [0; 64];
-    for (i, counts) in counts.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        let square = planes[..P.min(8)].iter().rev().fold(0, |square, plane| square << 8 | plane >> (8 * i) & 0xff);
-        *counts = transpose(square).to_le_bytes();
-    }
-    counts
-}
-
-/// The inverse of [`counts`], of numbers below `2^P`.
-fn planes<const P: usize>(counts: &[u16; 64]) -> [u64; P] {
-    let mut planes = [0; P];
-    for (i, counts) in counts.as_chunks::<8>().0.iter().enumerate() {
-        let squares = [0, 8].map(|shift| transpose(u64::from_le_bytes(counts.map(|count| (count >> shift) as u8))));
-        for (p, plane) in planes.iter_mut().enumerate() {
-            *plane |= (squares[p / 8] >> (8 * (p % 8)) & 0xff) << (8 * i);
-        }
-    }
-    planes
-}
-
-/// Bit `i` of byte `j` becomes bit `j` of byte `i`: squares of single bits, 2x2 and 4x4 change places in turn.
-#[inline(always)]
-fn transpose(mut square: u64) -> u64 {
-    for (shift, mask) in [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)] {
-        let change = (square >> shift ^ square) & mask;
-        square ^= change ^ change << shift;
-    }
-    square
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_square_of_bits_is_turned() {
-        for (i, j) in (0..8).flat_map(|i| (0..8).map(move |j| (i, j))) {
-            assert_eq!(transpose(1 << (8 * j + i)), 1 << (8 * i + j));
-        }
-    }
-
-    #[test]
-    fn planes_and_counts_are_inverse() {
-        let values = core::array::from_fn(|i| (i * 37 % 256) as u16);
-        assert_eq!(counts(planes::<9>(&values)).map(u16::from), values);
-        assert_eq!(planes::<9>(&[256; 64]), [0, 0, 0, 0, 0, 0, 0, 0, u64::MAX]);
-    }
-
-    /// Counters from any start, up to all that 5 planes hold.
-    #[test]
-    fn counters_count() {
-        let starts = core::array::from_fn(|i| (i % 17) as u16);
-        let mut counters = planes::<5>(&starts).map(|plane| [plane; LANES]);
-        for i in 0..15u64 {
-            // Channel `c` gets bit `i` where `c` is larger than 3 * i.
-            let bits = [u64::MAX.checked_shl(3 * i as u32 + 1).unwrap_or(0); LANES];
-            let (a, b) = if i % 2 == 0 { (bits, [0; LANES]) } else { ([0; LANES], bits) };
-            counters = add(&counters, &a, &b);
-        }
-        let expected = core::array::from_fn(|c| starts[c] as u8 + (0..15).filter(|i| c > 3 * i).count() as u8);
-        assert_eq!(counts(counters.map(|plane| plane[LANES - 1])), expected);
-    }
+fn turn<L: Lanes>(acts: L, turn: usize, group: usize, stay: u64) -> L {
+    let (down, up) = (acts.shift_down(turn), acts.shift_up(group - turn));
+    // Of each bit, the one or the other.
+    up.xor(up.xor(down).and(L::all(stay)))
 }
