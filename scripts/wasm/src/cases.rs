@@ -55,6 +55,8 @@ pub(crate) fn fixed() -> Vec<Conv> {
         all.push(conv);
         all.push(Conv { pads: [2, 1, 1, 2], ..Conv { c_in: 30, c_out: 60, groups: 3, ..conv } });
         all.push(Conv { stride: [2, 2], dilation: [2, 1], h: 14, w: 15, c_in: 256, c_out: 40, ..conv });
+        all.push(Conv { c_in: 150, c_out: 150, groups: 150, ..conv });
+        all.push(Conv { c_in: 80, c_out: 80, groups: 10, ..conv });
         // Taps that lie outside at every pixel.
         all.push(Conv { h: 1, w: 2, c_in: 70, c_out: 20, pads: [4; 4], kernel: [2, 5], ..conv });
     }

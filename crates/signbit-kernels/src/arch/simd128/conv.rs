@@ -77,7 +77,8 @@ pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
     let mut tile = Tile { windows: [Window::of(conv, [0; 3]); PIXELS], len: 0, start: 0 };
     while let Some(first) = windows.next() {
         (tile.start, tile.len, tile.windows[0]) = (tile.start + tile.len, 1, first);
-        let same = |next: &Window| conv.padding != Padding::Zero || next.same_taps(&first);
+        let taps = |window: &Window| (window.ky(), window.kx());
+        let same = |next: &Window| conv.padding != Padding::Zero || taps(next) == taps(&first);
         while let Some(next) = (tile.len < pixels).then(|| windows.next_if(same)).flatten() {
             tile.windows[tile.len] = next;
             tile.len += 1;

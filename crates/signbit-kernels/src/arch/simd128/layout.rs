@@ -4,7 +4,7 @@
 //! follow the bytes of K, 16 bytes each: byte `i` belongs to output channel `i` of the block. Blocks are filled to 16 channels with 0.
 
 use crate::{
-    arch::portable,
+    arch::{generic::depthwise::is_sliced, portable},
     bits::{read_bits, words},
     shape::Conv,
 };
@@ -17,7 +17,7 @@ const MIN_CHANNELS: usize = 8;
 
 /// Whether the lane layout is used, or else that of the portable code.
 pub(super) fn has_lanes(conv: &Conv) -> bool {
-    conv.group_out() >= MIN_CHANNELS
+    conv.group_out() >= MIN_CHANNELS && !is_sliced(conv)
 }
 
 /// Bytes of K of one tap.

@@ -19,9 +19,9 @@ pub(crate) use super::{
     generic::{elementwise::apply as elementwise, max_bits, scale_map},
     portable::unpack,
 };
-use crate::shape::Conv;
+use crate::{real::LANES, shape::Conv};
 
 pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
     // Two pixels of 16 lanes are eight of the sixteen registers of the smaller hosts.
-    super::generic::real::conv::<2>(conv, x, w, bias, rows, out);
+    super::generic::real::conv::<[f32; LANES], 2>(conv, x, w, bias, rows, out);
 }
