@@ -102,7 +102,7 @@ fn what_is_no_record_is_one_line() {
         ("half.json", changed(|r| r["layers"] = Value::Null), "not a record of signbit bench: invalid type: null"),
         ("negative.json", changed(|r| r["layers"][0]["ms"] = (-1.0).into()), "is -1"),
         ("infinite.json", saved.to_string().replacen("\"median\":", "\"median\":1e999,\"x\":", 1), "out of range"),
-        ("deep.json", "[".repeat(100_000), "not a record of signbit bench: recursion limit"),
+        ("deep.json", "[".repeat(100_000), "not a record of signbit bench"),
         ("bytes.json", "\u{0}\u{1}".into(), "not a record of signbit bench"),
         ("cut.json", saved.to_string()[..300].into(), "not a record of signbit bench: EOF"),
     ];

@@ -66,24 +66,20 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), Failure> {
     let pairs = in_turns(&mut bits, &mut twin, &input, args.batch, 0.6 * args.seconds)?;
     let layers = layers(&mut bits, &mut twin, &input, args.batch, 0.4 * args.seconds)?;
     let now = Record::new(settings, &pairs, layers);
+    // Written before anything is printed: a failure leaves no output that looks like a success.
+    args.out.as_deref().map_or(Ok(()), |path| now.write(path))?;
     match &before {
-        None => tell(out, &now)?,
+        None => {
+            tell(out, &now)?;
+            out.json(&now)?;
+        }
         Some((path, before)) => {
             let comparison = Comparison::new(path, before, &now);
             comparison.tell(out)?;
             out.json(&comparison.with(&now))?;
         }
     }
-    if before.is_none() {
-        out.json(&now)?;
-    }
-    match &args.out {
-        Some(path) => {
-            now.write(path)?;
-            out.text(format_args!("record: {}", path.display()))
-        }
-        None => Ok(()),
-    }
+    args.out.as_deref().map_or(Ok(()), |path| out.text(format_args!("record: {}", path.display())))
 }
 
 fn tell(out: Out, record: &Record) -> Result<(), Failure> {
