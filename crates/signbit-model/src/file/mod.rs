@@ -26,7 +26,6 @@
 //!
 //! Writing is deterministic: the same model gives the same bytes, and so does reading and writing it again.
 
-mod crc32;
 mod header;
 mod read;
 mod replace;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::crc32::crc32;
 use super::header::{self, CHECKSUM_AT, Description, Entry, Header, NO_CHECKSUM};
 use super::replace::replace;
 use super::{FORMAT_VERSION, MAX_HEADER};
@@ -46,7 +45,9 @@ pub(crate) fn header_len(model: &Model) -> Result<usize, ModelError> {
 pub(super) fn checksum(bytes: &[u8]) -> String {
     let before = bytes.get(..CHECKSUM_AT.start).unwrap_or(bytes);
     let behind = bytes.get(CHECKSUM_AT.end..).unwrap_or(&[]);
-    format!("{:08x}", crc32(&[before, NO_CHECKSUM.as_bytes(), behind]))
+    let mut crc = crc32fast::Hasher::new();
+    [before, NO_CHECKSUM.as_bytes(), behind].into_iter().for_each(|part| crc.update(part));
+    format!("{:08x}", crc.finalize())
 }
 
 /// The length and the padded header, with zeros for the checksum.
