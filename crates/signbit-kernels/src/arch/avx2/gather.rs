@@ -46,21 +46,30 @@ impl<'a> Gather<'a> {
         let whole_words = self.conv.groups == 1 || group_in.is_multiple_of(64);
         let source = Source { conv: self.conv, acts: self.acts, group, words: words.clone(), whole_words };
         let kw = self.conv.kernel[1];
+        // Division takes its time: most panels begin with the first tap.
+        let [mut ky, mut kx] = match panel.first_tap {
+            0 => [0, 0],
+            tap => [tap / kw, tap % kw],
+        };
+        let whole = match pixels {
+            [Some(a), Some(b)] if whole_words && a.kx() == (0..kw) && b.kx() == (0..kw) => Some([a, b]),
+            _ => None,
+        };
         let mut tap = 0;
         while tap < panel.taps {
-            let [ky, kx] = [(panel.first_tap + tap) / kw, (panel.first_tap + tap) % kw];
             let taps = (kw - kx).min(panel.taps - tap);
             // A last word may reach into the next tap, which is written afterwards.
             let at = tap * panel.bytes;
             let end = at + (taps - 1) * panel.bytes + words.len() * 8;
             let (low, high) = (&mut low[at..end], &mut high[at..end]);
-            match pixels {
-                [Some(a), Some(b)] if whole_words && source.is_inside(a, ky) && source.is_inside(b, ky) => {
+            match whole {
+                Some([a, b]) if a.ky().contains(&ky) && b.ky().contains(&ky) => {
                     source.row([a, b], [ky, kx], taps, panel.bytes, low, high);
                 }
                 _ => source.taps(pixels, [ky, kx], taps, panel.bytes, &mut self.scratch, low, high),
             }
             tap += taps;
+            (ky, kx) = (ky + 1, 0);
         }
         // The weights of the fill are 0.
         low[panel.taps * panel.bytes..panel.len()].fill(NEITHER);
@@ -80,14 +89,9 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Whether all taps of one tap row lie inside.
-    #[inline(always)]
-    fn is_inside(&self, window: &Window, ky: usize) -> bool {
-        window.contains(ky, 0) && window.contains(ky, self.conv.kernel[1] - 1)
-    }
-
     /// Neighbouring taps of one row, all inside for both pixels and made of whole words of the input.
     #[target_feature(enable = "avx2")]
+    #[inline]
     fn row(
         &self,
         windows: [&Window; 2],
@@ -117,6 +121,7 @@ impl Source<'_> {
 
     /// Neighbouring taps of one row, each inside for one pixel, both or none.
     #[target_feature(enable = "avx2")]
+    #[inline(never)]
     fn taps(
         &self,
         pixels: [Option<&Window>; 2],
