@@ -53,6 +53,18 @@ pub fn pack(isa: Isa, conv: &Conv, ohwi: &[f32], out: &mut [f32]) {
     }
 }
 
+/// The layer of some of the output channels: its geometry, and its part of the packed weights.
+///
+/// # Panics
+/// If `w` is not what [`pack`] wrote for `conv`, or the part is not one that [`Conv::channels`] allows.
+pub fn channels<'a>(isa: Isa, conv: &Conv, w: &'a [f32], channels: Range<usize>) -> (Conv, &'a [f32]) {
+    let len = pack_len(isa, conv);
+    assert!(w.len() == len, "{} numbers for {len} packed weights", w.len());
+    let part = conv.channels(channels.clone());
+    let start = if channels.start == 0 { 0 } else { pack_len(isa, &conv.channels(0..channels.start)) };
+    (part, &w[start..start + pack_len(isa, &part)])
+}
+
 /// Real convolution of output `rows` (a range of `n * out_h`; `out` holds just those).
 ///
 /// `x` is `[n, h, w, c_in]`, `w` is what [`pack`] wrote, `bias` has `c_out` numbers, `out` is

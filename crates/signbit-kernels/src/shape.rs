@@ -98,6 +98,19 @@ impl Conv {
         if fits { Ok(()) } else { Err(ShapeError::TooLarge) }
     }
 
+    /// The layer of some of the output channels only.
+    ///
+    /// # Panics
+    /// If there are groups, `channels` begin or, before the last channel, end elsewhere than at a multiple of 64, or
+    /// they are fewer than 64 and not all.
+    pub fn channels(&self, channels: Range<usize>) -> Self {
+        let whole = |c: usize| c.is_multiple_of(64) || c == self.c_out;
+        let fits = channels.end <= self.c_out && whole(channels.start) && whole(channels.end);
+        let enough = channels.len() >= self.c_out.min(64);
+        assert!(self.groups == 1 && fits && enough, "channels {channels:?} of {self:?}");
+        Self { c_out: channels.len(), ..*self }
+    }
+
     /// Output height; 0 if the window does not fit.
     pub fn out_h(&self) -> usize {
         windows(self.h, [self.pads[0], self.pads[2]], self.kernel[0], self.stride[0], self.dilation[0]).unwrap_or(0)

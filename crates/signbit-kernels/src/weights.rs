@@ -1,6 +1,8 @@
 //! Binary weights in the layout of an instruction set. The canonical form is for files; each kernel
 //! wants the bits in another order, which is its own affair and may change with every version.
 
+use core::ops::Range;
+
 use crate::{Isa, arch, bits::words, shape::Conv};
 
 /// What of a geometry the layout of its weights depends on.
@@ -88,6 +90,20 @@ impl<'a> PackedWeights<'a> {
     /// The instruction set whose layout this is.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// The layer of some of the output channels: its geometry and its weights, a part of these. What it computes is
+    /// what the whole layer computes for them.
+    ///
+    /// # Panics
+    /// If these weights do not fit `conv`, or the part is not one that [`Conv::channels`] allows.
+    pub fn channels(&self, conv: &Conv, channels: Range<usize>) -> (Conv, PackedWeights<'a>) {
+        let words = self.words_for(self.isa, conv);
+        let part = conv.channels(channels.clone());
+        // Layouts are blocks of output channels, of which 64 are always whole ones.
+        let len = packed_len(self.isa, &part);
+        let start = if channels.start == 0 { 0 } else { packed_len(self.isa, &conv.channels(0..channels.start)) };
+        (part, PackedWeights { isa: self.isa, geometry: Geometry::of(&part), words: &words[start..start + len] })
     }
 
     /// The words, if they are for `isa` and fit `conv`.

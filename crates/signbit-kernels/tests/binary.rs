@@ -388,3 +388,47 @@ mod refused {
         weights::packed_len(Isa::best(), &Conv { groups: 3, ..dense().0 });
     }
 }
+
+/// A layer in parts of its output channels is the whole layer, thresholds included.
+#[test]
+fn channels_in_parts() {
+    for (conv, cuts) in [
+        (Conv::dense(1, 100, 1000), vec![0, 64, 512, 1000]),
+        (Conv::dense(3, 1024, 300), vec![0, 128, 300]),
+        (Conv::dense(1, 4097, 128), vec![0, 64, 128]),
+        (Conv::new([1, 3, 3, 33], 200, [3, 3]), vec![0, 64, 200]),
+        (Conv::new([2, 5, 6, 64], 192, [3, 3]), vec![0, 128, 192]),
+        (Conv::dense(2, 70, 40), vec![0, 40]),
+    ] {
+        let case = Case::new(conv, 11);
+        for isa in Isa::all() {
+            let mut storage = vec![0; weights::packed_len(isa, &conv)];
+            weights::pack(isa, &conv, &case.rows, &mut storage);
+            let packed = PackedWeights::new(isa, &conv, &storage);
+            for channels in cuts.windows(2).map(|cut| cut[0]..cut[1]) {
+                let (part, weights) = packed.channels(&conv, channels.clone());
+                assert_eq!(part.c_out, channels.len());
+                let rows = 0..conv.rows();
+                let whole = case.dots.chunks_exact(conv.c_out);
+                let dots: Vec<i32> = whole.flat_map(|dots| &dots[channels.clone()]).copied().collect();
+                let mut out = vec![i32::MAX; dots.len()];
+                conv::dots(isa, &part, &case.acts, &weights, rows.clone(), &mut out);
+                assert!(out == dots, "dots on {} of {channels:?} of {conv:?}", isa.name());
+                let words = channels.start / 64..channels.end.div_ceil(64);
+                let thresholds = Thresholds { t: &case.t[channels.clone()], flip: &case.flip[words.clone()] };
+                let expected = case.expected_bits(&case.dots);
+                let whole = expected.chunks_exact(bits::words(conv.c_out));
+                let expected: Vec<u64> = whole.flat_map(|bits| &bits[words.clone()]).copied().collect();
+                let mut out = vec![u64::MAX; expected.len()];
+                conv::bits(isa, &part, &case.acts, &weights, &thresholds, rows, &mut out);
+                assert!(out == expected, "bits on {} of {channels:?} of {conv:?}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "channels 0..32")]
+fn channels_that_are_no_blocks_are_refused() {
+    let _ = Conv::dense(1, 64, 128).channels(0..32);
+}

@@ -52,6 +52,27 @@ fn dense_depthwise_and_long_rows() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// A layer in parts of its output channels is the whole layer.
+#[test]
+fn channels_in_parts() {
+    for (conv, cuts) in [(Conv::dense(3, 30, 200), [0, 64, 200]), (Conv::new([1, 5, 5, 3], 150, [3, 3]), [0, 64, 150])]
+    {
+        let mut rng = Rng(4);
+        let (x, w) = (rng.floats(conv.n * conv.h * conv.w * conv.c_in), rng.floats(conv.c_out * conv.k()));
+        let expected = naive_real(&conv, &x, &w, None);
+        for (isa, cut) in Isa::all().flat_map(|isa| cuts.windows(2).map(move |cut| (isa, cut[0]..cut[1]))) {
+            let mut packed = vec![f32::NAN; real::pack_len(isa, &conv)];
+            real::pack(isa, &conv, &w, &mut packed);
+            let (part, weights) = real::channels(isa, &conv, &packed, cut.clone());
+            let whole = expected.chunks_exact(conv.c_out);
+            let expected: Vec<f32> = whole.flat_map(|out| &out[cut.clone()]).copied().collect();
+            let mut out = vec![f32::NAN; expected.len()];
+            real::conv2d(isa, &part, &x, weights, None, 0..conv.rows(), &mut out);
+            assert!(same(&out, &expected), "{} of {cut:?}: {conv:?}", isa.name());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 

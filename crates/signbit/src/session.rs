@@ -18,6 +18,9 @@ use crate::{Error, Options, ValueView, ops};
 ///
 /// [`Session::fork`] makes further sessions that share the packed weights.
 ///
+/// A caller in a rayon pool of its own keeps to it: a session of several threads shares its steps with that pool's
+/// threads, and those of the session stay asleep.
+///
 /// Results are the same bits whatever the instruction set, the number of threads, the batch and
 /// the fusion: those that [`signbit_model::interpreter`] defines.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ impl Session {
             return Err(Error::OutputLength { expected, found: output.len() });
         }
         self.check_input(input, n)?;
-        self.slices(input, n, output, &mut |_, _| ());
+        self.slices(input, n, output, |_, _| ());
         Ok(())
     }
 
@@ -96,7 +99,8 @@ impl Session {
     /// order of the graph.
     ///
     /// A fused step shows its last node only; [`Options::fuse`] set to false shows all of them. Where more
-    /// samples are given than [`Options::batch`], `trace` sees one slice of the batch after the other.
+    /// samples are given than [`Options::batch`], `trace` sees one slice of the batch after the other. It is called on
+    /// one of the session's threads, where it has several.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -104,7 +108,7 @@ impl Session {
         &mut self,
         input: &[f32],
         n: usize,
-        mut trace: impl FnMut(&Node, ValueView<'_>),
+        mut trace: impl FnMut(&Node, ValueView<'_>) + Send,
     ) -> Result<&[f32], Error> {
         self.execute(input, n, |step, values| {
             let step = &values.plan.steps[step];
@@ -132,29 +136,37 @@ impl Session {
         }
     }
 
-    fn execute(&mut self, input: &[f32], n: usize, mut after: impl FnMut(usize, Values<'_>)) -> Result<&[f32], Error> {
+    fn execute(
+        &mut self,
+        input: &[f32],
+        n: usize,
+        after: impl FnMut(usize, Values<'_>) + Send,
+    ) -> Result<&[f32], Error> {
         self.check_input(input, n)?;
         let len = reserve(&mut self.output, "output", n, self.plan.output_len())?;
         let mut output = std::mem::take(&mut self.output);
-        self.slices(input, n, &mut output[..len], &mut after);
+        self.slices(input, n, &mut output[..len], after);
         self.output = output;
         Ok(&self.output[..len])
     }
 
     /// Runs slices of the planned batch; the lengths have been checked.
-    fn slices(&mut self, input: &[f32], n: usize, output: &mut [f32], after: &mut impl FnMut(usize, Values<'_>)) {
+    fn slices(&mut self, input: &[f32], n: usize, output: &mut [f32], mut after: impl FnMut(usize, Values<'_>) + Send) {
         let Self { plan, workers, memory, .. } = self;
         let (batch, input_len, output_len) = (plan.batch, plan.input_len(), plan.output_len());
         let slices = input.chunks(batch.saturating_mul(input_len));
-        for (i, input) in slices.enumerate() {
-            let n = batch.min(n - i * batch);
-            for (i, step) in plan.steps.iter().enumerate() {
-                ops::run(plan, workers, step, n, input, memory);
-                after(i, Values { plan, n, input, memory });
+        let nanoseconds = plan.steps.iter().map(|step| step.nanoseconds(plan, batch.min(n)));
+        workers.enter(nanoseconds, || {
+            for (i, input) in slices.enumerate() {
+                let n = batch.min(n - i * batch);
+                for (i, step) in plan.steps.iter().enumerate() {
+                    ops::run(plan, workers, step, n, input, memory);
+                    after(i, Values { plan, n, input, memory });
+                }
+                let values = Values { plan, n, input, memory };
+                write_output(values, &mut output[i * batch * output_len..][..n * output_len]);
             }
-            let values = Values { plan, n, input, memory };
-            write_output(values, &mut output[i * batch * output_len..][..n * output_len]);
-        }
+        });
     }
 
     /// The type of the network's input.

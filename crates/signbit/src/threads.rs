@@ -1,4 +1,8 @@
-//! Who does the work: the caller's thread, or a pool of threads of the session's own.
+//! Who does the work: the caller's thread, a pool of threads of the session's own, or the rayon pool that the caller
+//! is in already.
+
+#[cfg(feature = "rayon")]
+mod awake;
 
 use crate::Error;
 
@@ -18,7 +22,7 @@ pub(crate) struct Workers {
     #[cfg(feature = "rayon")]
     worth_sharing: f64,
     #[cfg(feature = "rayon")]
-    pool: Option<rayon::ThreadPool>,
+    pool: Option<awake::Pool>,
 }
 
 impl Workers {
@@ -27,10 +31,7 @@ impl Workers {
         let pool = match threads {
             0 => return Err(Error::NoThreads),
             1 => None,
-            _ => {
-                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-                Some(builder.build().map_err(|error| Error::ThreadPool(error.to_string()))?)
-            }
+            _ => Some(awake::Pool::new(threads)?),
         };
         Ok(Self { pool, worth_sharing: WORTH_SHARING })
     }
@@ -54,25 +55,86 @@ impl Workers {
         self
     }
 
+    /// Runs `work`, steps of these estimated times, where they can be shared: in the session's pool, which is woken once
+    /// for all of them. A caller who is in a rayon pool stays there and shares with its threads, so that no more run than
+    /// that pool has.
+    pub(crate) fn enter<R: Send>(
+        &self,
+        mut nanoseconds: impl Iterator<Item = f64>,
+        work: impl FnOnce() -> R + Send,
+    ) -> R {
+        #[cfg(feature = "rayon")]
+        if let Some(pool) = &self.pool
+            && nanoseconds.any(|nanoseconds| nanoseconds >= self.worth_sharing)
+        {
+            return pool.enter(work);
+        }
+        let _ = &mut nanoseconds;
+        work()
+    }
+
+    /// How many threads share a step of this estimated time.
+    fn sharers(&self, nanoseconds: f64) -> usize {
+        #[cfg(feature = "rayon")]
+        if let Some(pool) = &self.pool
+            && nanoseconds >= self.worth_sharing
+        {
+            return pool.threads();
+        }
+        let _ = nanoseconds;
+        1
+    }
+
+    /// Calls `f` with the number of its first element and the elements themselves, for all parts of `out`, the one pixel
+    /// of a layer's output. It has `units` times `unit` elements and fewer than one unit more; a part begins at a unit and
+    /// has at least one.
+    pub(crate) fn for_channels<T: Send>(
+        &self,
+        out: &mut [T],
+        [units, unit]: [usize; 2],
+        nanoseconds: f64,
+        f: impl Fn(usize, &mut [T]) + Send + Sync,
+    ) {
+        let parts = self.sharers(nanoseconds).min(units).max(1);
+        in_parts(out, 0, [units, unit], parts, &f);
+    }
+
     /// Calls `f` with the number of its first row and the rows themselves, for all rows of `out`.
     pub(crate) fn for_rows<T: Send>(&self, out: &mut [T], rows: Rows, f: impl Fn(usize, &mut [T]) + Send + Sync) {
         let total = out.len() / rows.len;
         let cached = if rows.in_cache { (CACHED / rows.len).max(1) } else { total.max(1) };
-        #[cfg(feature = "rayon")]
-        if let Some(pool) = &self.pool
-            && rows.nanoseconds >= self.worth_sharing
-            && total > 1
-        {
-            use rayon::prelude::*;
-            // Two pieces per thread even out what the operating system takes away.
-            let piece = total.div_ceil(pool.current_num_threads() * 2).min(cached);
-            let pieces = out.par_chunks_mut(piece * rows.len).enumerate();
-            return pool.install(|| pieces.for_each(|(i, out)| f(i * piece, out)));
+        if let threads @ 2.. = self.sharers(rows.nanoseconds) {
+            // Two pieces per thread, or a multiple, even out what the operating system takes away.
+            let pieces = total.div_ceil(cached).next_multiple_of(threads * 2).min(total).max(1);
+            return in_parts(out, 0, [total, rows.len], pieces, &|first, out: &mut [T]| f(first / rows.len, out));
         }
         for (i, out) in out.chunks_mut(cached * rows.len).enumerate() {
             f(i * cached, out);
         }
     }
+}
+
+/// Cuts `out`, whose first element is number `first`, into `parts` of whole units; what is left over goes to the last.
+fn in_parts<T: Send>(
+    out: &mut [T],
+    first: usize,
+    [units, unit]: [usize; 2],
+    parts: usize,
+    f: &(impl Fn(usize, &mut [T]) + Send + Sync),
+) {
+    #[cfg(feature = "rayon")]
+    if parts > 1 {
+        let (half, low) = (parts / 2, units * (parts / 2) / parts);
+        let (out, rest) = out.split_at_mut(low * unit);
+        let rest_at = first + out.len();
+        rayon::join(
+            || awake::busy(|| in_parts(out, first, [low, unit], half, f)),
+            || awake::busy(|| in_parts(rest, rest_at, [units - low, unit], parts - half, f)),
+        );
+        return;
+    }
+    let _ = (units, unit, parts);
+    f(first, out);
 }
 
 /// How the output of a step may be cut.
@@ -114,11 +176,52 @@ mod tests {
                 [(0, false, 1e9), (1, true, 1e9), (7, false, 1e9), (40_000, true, 1e9), (5, true, 0.0)]
             {
                 let mut out = vec![usize::MAX; total * 3];
-                workers.for_rows(&mut out, Rows { len: 3, in_cache, nanoseconds }, |first, out| {
-                    out.iter_mut().enumerate().for_each(|(i, out)| *out = first * 3 + i);
+                workers.enter(std::iter::once(1e9), || {
+                    workers.for_rows(&mut out, Rows { len: 3, in_cache, nanoseconds }, |first, out| {
+                        out.iter_mut().enumerate().for_each(|(i, out)| *out = first * 3 + i);
+                    });
                 });
                 assert!(out.iter().enumerate().all(|(i, &out)| i == out), "{threads} threads, {total} rows");
             }
+        }
+    }
+
+    /// Every channel exactly once, in parts that are whole units but the last, which is at least one.
+    #[test]
+    fn every_channel_once() {
+        let threads: &[usize] = if cfg!(feature = "rayon") { &[1, 2, 3, 8] } else { &[1] };
+        for &threads in threads {
+            let workers = Workers::new(threads).unwrap();
+            for (len, units, unit) in [(1, 0, 64), (64, 1, 64), (127, 1, 64), (1000, 15, 64), (5, 4, 1), (2, 1, 1)] {
+                let mut out = vec![usize::MAX; len];
+                workers.enter(std::iter::once(1e9), || {
+                    workers.for_channels(&mut out, [units, unit], 1e9, |first, out| {
+                        assert!(first.is_multiple_of(unit) && out.len() >= unit.min(len), "{first}: {}", out.len());
+                        out.iter_mut().enumerate().for_each(|(i, out)| *out = first + i);
+                    });
+                });
+                assert!(out.iter().enumerate().all(|(i, &out)| i == out), "{threads} threads, {len} channels");
+            }
+        }
+    }
+
+    /// In a caller's pool the work stays with its threads, and a session of one thread stays on the caller's.
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn a_callers_pool_is_kept_to() {
+        let callers = rayon::ThreadPoolBuilder::new().num_threads(2).thread_name(|_| "caller".into()).build().unwrap();
+        for threads in [1, 4] {
+            let workers = Workers::new(threads).unwrap();
+            let mut out = vec![false; 1000];
+            let here = callers.install(|| {
+                workers.enter(std::iter::once(1e9), || {
+                    workers.for_rows(&mut out, Rows { len: 1, in_cache: false, nanoseconds: 1e9 }, |_, out| {
+                        out.fill(std::thread::current().name() == Some("caller"));
+                    });
+                    rayon::current_num_threads()
+                })
+            });
+            assert!(here == 2 && out.iter().all(|&in_callers| in_callers), "{threads} threads");
         }
     }
 }

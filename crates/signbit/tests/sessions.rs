@@ -4,7 +4,7 @@ mod common;
 
 use common::{Numbers, single};
 use signbit::model::{Geometry, Op, Padding, Shape, Tensor, file, interpreter, size::SizeTable};
-use signbit::{Error, Model, Options, Session, model};
+use signbit::{Error, Isa, Model, Options, Session, model};
 
 /// 4 numbers to 3 integers to bits to 2 integers.
 fn small() -> model::Model {
@@ -108,6 +108,69 @@ fn threads_share_large_layers() {
     for threads in [2, 3, 7] {
         assert!(run(threads) == one, "{threads} threads");
     }
+}
+
+/// Dense layers of one sample are shared by their channels: bits, integers and real numbers, with and without stages.
+#[test]
+fn one_sample_is_shared_by_channels() {
+    let mut numbers = Numbers(8);
+    let data = single(Shape::vector(70), |b| {
+        b.tensor("w1", numbers.bit_tensor(&[1000, 70]));
+        b.tensor("t1", numbers.thresholds(1000));
+        b.tensor("f1", numbers.bit_tensor(&[1, 1000]));
+        b.tensor("w2", numbers.bit_tensor(&[300, 1000]));
+        b.tensor("m2", numbers.f32_tensor(&[300]));
+        b.tensor("w3", numbers.f32_tensor(&[200, 300]));
+        b.tensor("b3", numbers.f32_tensor(&[200]));
+        b.tensor("w4", numbers.bit_tensor(&[130, 200]));
+        let x = b.node("sign1", Op::Sign, &[b.input()]);
+        let x = b.node("fc1", Op::BinaryDense { weight: "w1".into() }, &[x]);
+        let x = b.node("th1", Op::Threshold { threshold: "t1".into(), flip: "f1".into() }, &[x]);
+        let x = b.node("fc2", Op::BinaryDense { weight: "w2".into() }, &[x]);
+        let x = b.node("bn2", Op::MulAdd { mul: "m2".into(), add: "m2".into() }, &[x]);
+        let x = b.node("fc3", Op::Dense { weight: "w3".into(), bias: Some("b3".into()) }, &[x]);
+        let x = b.node("relu3", Op::Relu, &[x]);
+        let x = b.node("sign4", Op::Sign, &[x]);
+        b.node("fc4", Op::BinaryDense { weight: "w4".into() }, &[x])
+    });
+    let input = Numbers(9).reals(70);
+    let expected = expected(&data, 1, &input);
+    let threads: &[usize] = if cfg!(feature = "rayon") { &[1, 2, 3, 8] } else { &[1] };
+    for (&threads, isa) in threads.iter().flat_map(|t| Isa::all().map(move |isa| (t, isa))) {
+        let options = Options { threads, isa, ..Options::default() };
+        let mut session = Session::new_sharing_small_steps(&data, options).unwrap();
+        assert!(session.run(&input, 1).unwrap() == expected, "{threads} threads, {}", isa.name());
+    }
+}
+
+/// Runs of several callers at once, from outside and from a pool of the caller's, do not wait for each other's end.
+#[cfg(feature = "rayon")]
+#[test]
+fn forks_of_many_callers_share_a_pool() {
+    let mut numbers = Numbers(12);
+    let data = single(Shape::new(9, 8, 3), |b| {
+        b.tensor("w", numbers.f32_tensor(&[5, 3, 3, 3]));
+        let geometry = Geometry::padded([3, 3], [1, 1], 1);
+        let x = b.node("conv", Op::Conv2d { weight: "w".into(), bias: None, geometry, groups: 1 }, &[b.input()]);
+        b.node("relu", Op::Relu, &[x])
+    });
+    let input = Numbers(13).reals(9 * 8 * 3);
+    let expected = expected(&data, 1, &input);
+    let options = Options { threads: 3, ..Options::default() };
+    let session = Session::new_sharing_small_steps(&data, options).unwrap();
+    let callers = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    std::thread::scope(|scope| {
+        for caller in 0..6 {
+            let mut fork = session.fork().unwrap();
+            let (input, expected, callers) = (&input, &expected, &callers);
+            scope.spawn(move || {
+                for _ in 0..300 {
+                    let mut run = || assert!(fork.run(input, 1).unwrap() == expected);
+                    if caller % 2 == 0 { run() } else { callers.install(run) }
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn speeds(bits: &Model, twin: &Model, test: &Pictures, way: Way, seco
     let input = prepared(bits, test, &indices)?;
     let options = Options { isa: way.isa, threads: way.threads, batch, ..Options::default() };
     let (mut fast, mut slow) = (bits.session(options)?, twin.session(options)?);
-    let rounds = in_turns(&mut fast, &mut slow, &input, batch, seconds)?;
+    let rounds = in_turns([&mut fast, &mut slow], &input, batch, seconds)?;
     let median = |of: fn(&(f64, f64)) -> f64| spread(rounds.iter().map(of)).median;
     let rate = |ms: f64| batch as f64 * 1e3 / ms;
     let ratio = spread(rounds.iter().map(|r| r.1 / r.0));

@@ -6,6 +6,7 @@ use signbit_kernels::shape::Conv;
 use signbit_kernels::weights::PackedWeights;
 use signbit_kernels::{Isa, bits, conv, threshold, weights};
 
+use super::Part;
 use super::stage::PerChannel;
 use crate::memory::Aligned;
 use crate::plan::Values;
@@ -40,19 +41,30 @@ impl Binary {
         (isa, conv, PackedWeights::new(isa, &conv, &self.weights))
     }
 
-    pub(super) fn dots(&self, values: Values<'_>, x: usize, rows: Range<usize>, out: &mut [i32]) {
+    fn part(&self, values: Values<'_>, part: &Part) -> (Isa, Conv, PackedWeights<'_>, Range<usize>) {
         let (isa, conv, weights) = self.batch(values);
+        match part {
+            Part::Rows(rows) => (isa, conv, weights, rows.clone()),
+            Part::Channels(channels) => {
+                let (conv, weights) = weights.channels(&conv, channels.clone());
+                (isa, conv, weights, 0..1)
+            }
+        }
+    }
+
+    pub(super) fn dots(&self, values: Values<'_>, x: usize, part: &Part, out: &mut [i32]) {
+        let (isa, conv, weights, rows) = self.part(values, part);
         conv::dots(isa, &conv, values.bits(x), &weights, rows, out);
     }
 
-    pub(super) fn dots_f32(&self, values: Values<'_>, x: usize, rows: Range<usize>, out: &mut [f32]) {
-        let (isa, conv, weights) = self.batch(values);
+    pub(super) fn dots_f32(&self, values: Values<'_>, x: usize, part: &Part, out: &mut [f32]) {
+        let (isa, conv, weights, rows) = self.part(values, part);
         conv::dots_f32(isa, &conv, values.bits(x), &weights, rows, out);
     }
 
-    pub(super) fn bits(&self, values: Values<'_>, x: usize, t: &Thresholds, rows: Range<usize>, out: &mut [u64]) {
-        let (isa, conv, weights) = self.batch(values);
-        conv::bits(isa, &conv, values.bits(x), &weights, &t.view(), rows, out);
+    pub(super) fn bits(&self, values: Values<'_>, x: usize, t: &Thresholds, part: &Part, out: &mut [u64]) {
+        let (isa, conv, weights, rows) = self.part(values, part);
+        conv::bits(isa, &conv, values.bits(x), &weights, &t.view(part), rows, out);
     }
 }
 
@@ -64,8 +76,15 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
-    pub(super) fn view(&self) -> threshold::Thresholds<'_> {
-        threshold::Thresholds { t: &self.t, flip: &self.flip }
+    /// Those of a part of the output.
+    pub(super) fn view(&self, part: &Part) -> threshold::Thresholds<'_> {
+        match part {
+            Part::Rows(_) => threshold::Thresholds { t: &self.t, flip: &self.flip },
+            Part::Channels(channels) => {
+                let words = channels.start / 64..channels.end.div_ceil(64);
+                threshold::Thresholds { t: &self.t[channels.clone()], flip: &self.flip[words] }
+            }
+        }
     }
 }
 

@@ -14,6 +14,9 @@ pub(crate) mod window;
 
 use std::ops::Range;
 
+use signbit_kernels::shape::Conv;
+use signbit_model::{DType, ValueType};
+
 use crate::memory::Memory;
 use crate::plan::{Place, Plan, Step, Values};
 use crate::threads::{Rows, Workers};
@@ -90,6 +93,25 @@ pub(crate) enum BitsKernel {
     Flatten,
 }
 
+/// The part of a step's output that one call makes.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// Rows of the batch's images, or whole samples.
+    Rows(Range<usize>),
+    /// Channels of the one pixel that the output has: a dense layer of one sample. They begin at a multiple of 64.
+    Channels(Range<usize>),
+}
+
+impl Part {
+    /// The rows; the one that there is, for channels.
+    fn rows(&self) -> Range<usize> {
+        match self {
+            Self::Rows(rows) => rows.clone(),
+            Self::Channels(_) => 0..1,
+        }
+    }
+}
+
 /// Runs one step for `n` samples: reads from `memory` and `input`, writes its output to `memory`.
 pub(crate) fn run(plan: &Plan, workers: &Workers, step: &Step, n: usize, input: &[f32], memory: &mut Memory) {
     let Place::Buffer(at) = plan.places.of[step.output] else {
@@ -112,20 +134,17 @@ pub(crate) fn run(plan: &Plan, workers: &Workers, step: &Step, n: usize, input: 
             let mut out = std::mem::take(&mut memory.i32[at]);
             let values = Values { plan, n, input, memory };
             let (out_len, height) = (values.len(step.output), plan.types[step.output].shape.h);
-            let rows = values.rows(step, height);
-            workers.for_rows(&mut out[..out_len], rows, |first, out| {
-                kernel.run(values, step, first..first + out.len() / rows.len, out);
-            });
+            values
+                .for_parts(workers, step, height, &mut out[..out_len], |part, out| kernel.run(values, step, part, out));
             memory.i32[at] = out;
         }
         Kernel::Bits(kernel) => {
             let mut out = std::mem::take(&mut memory.bits[at]);
             let values = Values { plan, n, input, memory };
             let height = if kernel.wants_whole_samples() { 1 } else { plan.types[step.output].shape.h };
-            let (out_len, rows) = (values.len(step.output), values.rows(step, height));
-            workers.for_rows(&mut out[..out_len], rows, |first, out| {
-                kernel.run(values, step, first..first + out.len() / rows.len, out);
-            });
+            let out_len = values.len(step.output);
+            values
+                .for_parts(workers, step, height, &mut out[..out_len], |part, out| kernel.run(values, step, part, out));
             memory.bits[at] = out;
         }
     }
@@ -139,27 +158,26 @@ fn run_f32(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let whole = if let F32Kernel::ScaleMap(map) = kernel {
+    let height = values.plan.types[step.output].shape.h;
+    if let F32Kernel::ScaleMap(map) = kernel {
         map.run(values, step, scratch, out);
-        true
+    } else if values.by_channels(step) {
+        values.for_parts(workers, step, height, out, |part, out| kernel.run(values, step, part, out));
     } else {
-        false
-    };
-    let rows = values.rows(step, values.plan.types[step.output].shape.h);
-    workers.for_rows(out, rows, |first, out| {
-        if !whole {
-            kernel.run(values, step, first..first + out.len() / rows.len, out);
-        }
-        for stage in &step.stages {
-            stage.run(values, step, first * rows.len, out);
-        }
-    });
+        let rows = values.rows(step, height);
+        return workers.for_rows(out, rows, |first, out| {
+            kernel.run(values, step, Part::Rows(first..first + out.len() / rows.len), out);
+            step.stages.iter().for_each(|stage| stage.run(values, step, first * rows.len, out));
+        });
+    }
+    step.stages.iter().for_each(|stage| stage.run(values, step, 0, out));
 }
 
 impl F32Kernel {
-    /// Makes `rows` of the output.
-    fn run(&self, values: Values<'_>, step: &Step, rows: Range<usize>, out: &mut [f32]) {
+    /// Makes a part of the output.
+    fn run(&self, values: Values<'_>, step: &Step, part: Part, out: &mut [f32]) {
         let x = step.inputs[0];
+        let rows = part.rows();
         match self {
             // In place, the input is there already.
             Self::Copy if step.in_place => {}
@@ -171,8 +189,8 @@ impl F32Kernel {
                 let x = &values.bits(x)[rows.start * row..rows.end * row];
                 signbit_kernels::bits::unpack_signs(values.plan.isa, x, shape.c, out);
             }
-            Self::Real(real) => real.run(values, x, rows, out),
-            Self::Dots(binary) => binary.dots_f32(values, x, rows, out),
+            Self::Real(real) => real.run(values, x, &part, out),
+            Self::Dots(binary) => binary.dots_f32(values, x, &part, out),
             Self::Max(window) => window.max(values.f32(x), rows, out, |max, x| if x > max { x } else { max }),
             Self::Avg(window, count) => window.avg(values.f32(x), rows, out, *count),
             Self::Concat => {
@@ -194,11 +212,12 @@ impl F32Kernel {
 }
 
 impl I32Kernel {
-    /// Makes `rows` of the output.
-    fn run(&self, values: Values<'_>, step: &Step, rows: Range<usize>, out: &mut [i32]) {
+    /// Makes a part of the output.
+    fn run(&self, values: Values<'_>, step: &Step, part: Part, out: &mut [i32]) {
         let x = step.inputs[0];
+        let rows = part.rows();
         match self {
-            Self::Dots(binary) => binary.dots(values, x, rows, out),
+            Self::Dots(binary) => binary.dots(values, x, &part, out),
             Self::Max(window) => window.max(values.i32(x), rows, out, i32::max),
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.i32(value));
@@ -217,14 +236,15 @@ impl BitsKernel {
         matches!(self, Self::Max(_) | Self::Flatten)
     }
 
-    /// Makes `rows` of the output.
-    fn run(&self, values: Values<'_>, step: &Step, rows: Range<usize>, out: &mut [u64]) {
+    /// Makes a part of the output.
+    fn run(&self, values: Values<'_>, step: &Step, part: Part, out: &mut [u64]) {
         let x = step.inputs[0];
+        let rows = part.rows();
         let (isa, channels) = (values.plan.isa, values.plan.types[x].shape.c);
         // The numbers whose bits the rows are.
         let numbers = values.rows_of(step, &rows);
         match self {
-            Self::Dots(binary, thresholds) => binary.bits(values, x, thresholds, rows, out),
+            Self::Dots(binary, thresholds) => binary.bits(values, x, thresholds, &part, out),
             Self::Sign => sign::run(values, step, rows, out),
             Self::SignI32 => {
                 signbit_kernels::bits::pack_signs_i32(isa, &values.i32(x)[numbers], channels, out);
@@ -232,7 +252,7 @@ impl BitsKernel {
             Self::RSign(shift) => binary::rsign(isa, &values.f32(x)[numbers], shift, out),
             Self::Threshold(thresholds) => {
                 let x = &values.i32(x)[numbers];
-                signbit_kernels::threshold::apply_i32(isa, x, channels, &thresholds.view(), out);
+                signbit_kernels::threshold::apply_i32(isa, x, channels, &thresholds.view(&part), out);
             }
             Self::Max(window) => window.max_bits(isa, values.bits(x), rows, out),
             Self::Concat => layout::concat_bits(values, step, rows, out),
@@ -252,7 +272,48 @@ fn same_range<'a, T>(x: &'a [T], rows: &Range<usize>, out_len: usize) -> &'a [T]
     &x[rows.start * row_len..rows.end * row_len]
 }
 
+impl Kernel {
+    /// The convolution, or dense layer, of one sample.
+    pub(crate) fn conv(&self) -> Option<&Conv> {
+        match self {
+            Self::F32(F32Kernel::Real(real)) => Some(&real.conv),
+            Self::F32(F32Kernel::Dots(binary))
+            | Self::I32(I32Kernel::Dots(binary))
+            | Self::Bits(BitsKernel::Dots(binary, _)) => Some(&binary.conv),
+            _ => None,
+        }
+    }
+}
+
 impl Values<'_> {
+    /// Whether the output of `step` is one pixel whose channels can be made in parts.
+    fn by_channels(&self, step: &Step) -> bool {
+        self.n == 1 && step.kernel.conv().is_some_and(|conv| conv.groups == 1 && conv.out_h() * conv.out_w() == 1)
+    }
+
+    /// Calls `f` for all parts of `out`, the output of `step`, for samples of `height` rows.
+    fn for_parts<T: Send>(
+        self,
+        workers: &Workers,
+        step: &Step,
+        height: usize,
+        out: &mut [T],
+        f: impl Fn(Part, &mut [T]) + Send + Sync,
+    ) {
+        if !self.by_channels(step) {
+            let rows = self.rows(step, height);
+            let len = rows.len;
+            return workers.for_rows(out, rows, |first, out| f(Part::Rows(first..first + out.len() / len), out));
+        }
+        let ValueType { shape, dtype } = self.plan.types[step.output];
+        // 64 channels are a word of bits.
+        let unit = if dtype == DType::Bits { 1 } else { 64 };
+        workers.for_channels(out, [shape.c / 64, unit], step.nanoseconds(self.plan, self.n), |first, out| {
+            let start = first / unit * 64;
+            f(Part::Channels(start..(start + out.len().div_ceil(unit) * 64).min(shape.c)), out);
+        });
+    }
+
     /// How the output of `step` may be cut, for samples of `height` rows.
     fn rows(&self, step: &Step, height: usize) -> Rows {
         let len = crate::plan::stored_len(self.plan.types[step.output]) / height;

@@ -1,10 +1,9 @@
 //! Real convolutions and dense layers, and the activation scale: the kernels with a fixed order of operations.
 
-use std::ops::Range;
-
 use signbit_kernels::shape::Conv;
 use signbit_kernels::{Isa, real};
 
+use super::Part;
 use crate::memory::Aligned;
 use crate::plan::{Step, Values};
 
@@ -30,10 +29,17 @@ impl Real {
         Some(Self { conv, weights: packed, bias: bias.map(Into::into) })
     }
 
-    pub(super) fn run(&self, values: Values<'_>, x: usize, rows: Range<usize>, out: &mut [f32]) {
+    pub(super) fn run(&self, values: Values<'_>, x: usize, part: &Part, out: &mut [f32]) {
         let conv = Conv { n: values.n, ..self.conv };
-        let x = values.f32(x);
-        real::conv2d(values.plan.isa, &conv, x, &self.weights, self.bias.as_deref(), rows, out);
+        let (isa, x, bias) = (values.plan.isa, values.f32(x), self.bias.as_deref());
+        match part {
+            Part::Rows(rows) => real::conv2d(isa, &conv, x, &self.weights, bias, rows.clone(), out),
+            Part::Channels(channels) => {
+                let (conv, weights) = real::channels(isa, &conv, &self.weights, channels.clone());
+                let bias = bias.map(|bias| &bias[channels.clone()]);
+                real::conv2d(isa, &conv, x, weights, bias, 0..1, out);
+            }
+        }
     }
 }
 

@@ -31,12 +31,10 @@ pub(crate) struct Bytes {
 impl Step {
     /// The multiply-accumulates of `n` samples; taps in the padding count.
     pub(crate) fn macs(&self, n: usize) -> Macs {
+        let macs = self.kernel.conv().map_or(0, |conv| conv_macs(conv, n));
         match &self.kernel {
-            Kernel::F32(F32Kernel::Real(real)) => Macs { real: conv_macs(&real.conv, n), binary: 0 },
-            Kernel::F32(F32Kernel::Dots(binary))
-            | Kernel::I32(I32Kernel::Dots(binary))
-            | Kernel::Bits(BitsKernel::Dots(binary, _)) => Macs { binary: conv_macs(&binary.conv, n), real: 0 },
-            _ => Macs::default(),
+            Kernel::F32(F32Kernel::Real(_)) => Macs { real: macs, binary: 0 },
+            _ => Macs { binary: macs, real: 0 },
         }
     }
 

@@ -63,9 +63,15 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), Failure> {
         return profile::tell(out, &settings, &bits.profile(&input, args.batch)?);
     }
     let mut twin = f32_twin(model.data())?.session(options)?;
-    let pairs = in_turns(&mut bits, &mut twin, &input, args.batch, 0.6 * args.seconds)?;
+    let pairs = in_turns([&mut bits, &mut twin], &input, args.batch, 0.4 * args.seconds)?;
+    let by_threads = if threads > 1 {
+        let mut one = model.session(Options { threads: 1, ..options })?;
+        Some(in_turns([&mut bits, &mut one], &input, args.batch, 0.2 * args.seconds)?)
+    } else {
+        None
+    };
     let layers = layers(&mut bits, &mut twin, &input, args.batch, 0.4 * args.seconds)?;
-    let now = Record::new(settings, &pairs, layers);
+    let now = Record::new(settings, &pairs, by_threads.as_deref(), layers);
     // Written before anything is printed: a failure leaves no output that looks like a success.
     args.out.as_deref().map_or(Ok(()), |path| now.write(path))?;
     match &before {
@@ -96,7 +102,11 @@ fn tell(out: Out, record: &Record) -> Result<(), Failure> {
     let ratio = record.ratio;
     let (low, high) = (short(ratio.low), short(ratio.high));
     let (median, rounds) = (short(ratio.median), counted(record.rounds, "round"));
-    out.text(format_args!("  bits are {median} times as fast as {BASELINE} ({low} to {high} in {rounds})"))
+    out.text(format_args!("  bits are {median} times as fast as {BASELINE} ({low} to {high} in {rounds})"))?;
+    let Some(ratio) = record.threads_ratio else { return Ok(()) };
+    let [median, low, high] = [ratio.median, ratio.low, ratio.high].map(short);
+    let threads = counted(settings.threads as u64, "thread");
+    out.text(format_args!("  {threads} are {median} times as fast as one ({low} to {high})"))
 }
 
 fn row(layer: &Layer, total: f64) -> Vec<String> {
@@ -110,24 +120,23 @@ fn row(layer: &Layer, total: f64) -> Vec<String> {
     words.into_iter().chain(numbers).collect()
 }
 
-/// The times of both sessions in ms, round by round.
+/// The times of two sessions in ms, round by round.
 pub(crate) fn in_turns(
-    bits: &mut Session,
-    twin: &mut Session,
+    [first, second]: [&mut Session; 2],
     input: &[f32],
     n: usize,
     seconds: f64,
 ) -> Result<Vec<(f64, f64)>, Failure> {
     // The first run of each is for caches and threads to wake up.
-    bits.run(input, n)?;
-    twin.run(input, n)?;
+    first.run(input, n)?;
+    second.run(input, n)?;
     let mut rounds = Vec::new();
     let clock = Clock::start("in turns", seconds);
     while clock.goes_on(rounds.len()) {
         let start = Instant::now();
-        bits.run(input, n)?;
+        first.run(input, n)?;
         let middle = Instant::now();
-        twin.run(input, n)?;
+        second.run(input, n)?;
         rounds.push(((middle - start).as_secs_f64() * 1e3, middle.elapsed().as_secs_f64() * 1e3));
     }
     clock.end();

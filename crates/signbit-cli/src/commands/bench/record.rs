@@ -146,20 +146,29 @@ pub(super) struct Record {
     pub(super) bits_ms: Spread,
     pub(super) f32_ms: Spread,
     pub(super) ratio: Spread,
+    /// One thread's time over that of all, in turns; `None` where there is one only.
+    #[serde(default)]
+    pub(super) threads_ratio: Option<Spread>,
     pub(super) bits_per_second: f64,
     pub(super) f32_per_second: f64,
     pub(super) layers: Vec<Layer>,
 }
 
 impl Record {
-    /// Of the times of bits and twin in ms, round by round.
-    pub(super) fn new(settings: Settings, pairs: &[(f64, f64)], layers: Vec<Layer>) -> Self {
+    /// Of the times of bits and twin in ms, round by round, and of those of all threads and one.
+    pub(super) fn new(
+        settings: Settings,
+        pairs: &[(f64, f64)],
+        threads: Option<&[(f64, f64)]>,
+        layers: Vec<Layer>,
+    ) -> Self {
         let (bits_ms, f32_ms) = (spread(pairs.iter().map(|p| p.0)), spread(pairs.iter().map(|p| p.1)));
         let rate = |ms: Spread| settings.batch as f64 * 1e3 / ms.median;
         Self {
             rounds: pairs.len() as u64,
             baseline: BASELINE.to_owned(),
             ratio: spread(pairs.iter().map(|p| p.1 / p.0)),
+            threads_ratio: threads.map(|pairs| spread(pairs.iter().map(|p| p.1 / p.0))),
             bits_per_second: rate(bits_ms),
             f32_per_second: rate(f32_ms),
             bits_ms,
