@@ -147,7 +147,7 @@ fn layer(sizes: [usize; 6], input: &str, weight: &str) -> Result<Ready> {
 fn model(path: &str, n: usize, input: &str) -> Result<(Ready, f64)> {
     let input = floats(input)?;
     let start = Instant::now();
-    let session = Model::load(path)?.session(Options { batch: n, ..Options::default() })?;
+    let session = Model::load(path)?.into_session(Options { batch: n, ..Options::default() })?;
     let mut ready = Ready { layer: None, session, input, n };
     ready.run(false)?;
     Ok((ready, start.elapsed().as_secs_f64() * 1e3))

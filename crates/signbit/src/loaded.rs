@@ -70,6 +70,14 @@ impl Model {
         Session::new(&self.data, options)
     }
 
+    /// A session that takes the model over: see [`Session::from_model`].
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn into_session(self, options: Options) -> Result<Session, Error> {
+        Session::from_model(self.data, options)
+    }
+
     /// Runs any number of samples, `[n, h, w, c]`, on the caller's thread with the default [`Options`], but a
     /// batch of up to 16 samples, as far as [`Options::memory_limit`] allows.
     ///

@@ -1,5 +1,6 @@
 //! A session: a plan with memory of its own, and the threads that run it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use signbit_kernels::{Isa, bits};
@@ -41,7 +42,17 @@ impl Session {
     /// [`Error::Model`] for a graph that is not valid.
     pub fn new(model: &signbit_model::Model, options: Options) -> Result<Self, Error> {
         let workers = Arc::new(Workers::new(options.threads)?);
-        Self::with(Arc::new(Plan::new(model, &options)?), workers)
+        Self::with(Arc::new(Plan::new(Cow::Borrowed(model), &options)?), workers)
+    }
+
+    /// As [`Session::new`], and drops each tensor of the model as soon as its weights are packed, so that little more
+    /// memory is taken than the session keeps.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn from_model(model: signbit_model::Model, options: Options) -> Result<Self, Error> {
+        let workers = Arc::new(Workers::new(options.threads)?);
+        Self::with(Arc::new(Plan::new(Cow::Owned(model), &options)?), workers)
     }
 
     /// [`Session::new`], but threads share the smallest step too: so that tests reach what is shared.
@@ -51,7 +62,7 @@ impl Session {
     #[doc(hidden)]
     pub fn new_sharing_small_steps(model: &signbit_model::Model, options: Options) -> Result<Self, Error> {
         let workers = Arc::new(Workers::new(options.threads)?.sharing_small_steps());
-        Self::with(Arc::new(Plan::new(model, &options)?), workers)
+        Self::with(Arc::new(Plan::new(Cow::Borrowed(model), &options)?), workers)
     }
 
     fn with(plan: Arc<Plan>, workers: Arc<Workers>) -> Result<Self, Error> {

@@ -61,6 +61,24 @@ fn files() {
 }
 
 /// A fork has memory of its own and the same results, on another thread too.
+/// A tensor that two nodes read stays until the second has it.
+#[test]
+fn a_session_takes_a_model_over() {
+    let mut numbers = Numbers(14);
+    let data = single(Shape::vector(6), |b| {
+        b.tensor("m", numbers.f32_tensor(&[6]));
+        b.tensor("w", numbers.f32_tensor(&[6, 6]));
+        let dense = || Op::Dense { weight: "w".into(), bias: Some("m".into()) };
+        let x = b.node("fc1", dense(), &[b.input()]);
+        let x = b.node("bn", Op::MulAdd { mul: "m".into(), add: "m".into() }, &[x]);
+        b.node("fc2", dense(), &[x])
+    });
+    let input = Numbers(15).reals(6);
+    let expected = expected(&data, 1, &input);
+    let mut session = Model::new(data).unwrap().into_session(Options::default()).unwrap();
+    assert_eq!(session.run(&input, 1).unwrap(), expected);
+}
+
 #[test]
 fn forks() {
     let data = small();

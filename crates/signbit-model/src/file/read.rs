@@ -1,5 +1,6 @@
 //! Reading a model, from bytes that may be anything.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -44,7 +45,7 @@ fn read(mut source: impl Read, length: u64, io: impl Fn(io::Error) -> FileError)
     bytes.try_reserve_exact(usize::try_from(known).map_err(|_| no_memory())?).map_err(|_| no_memory())?;
     append(&mut source, body, &mut bytes).map_err(&io)?;
     check_checksum(&header, &bytes)?;
-    read_model(&header, &bytes[body_at..])
+    read_model(&header, Cow::Owned(bytes), body_at)
 }
 
 /// Appends at most `count` bytes of `source`.
@@ -59,7 +60,7 @@ fn append(source: &mut impl Read, count: u64, bytes: &mut Vec<u8>) -> io::Result
 pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
     let (header, body) = split(bytes)?;
     check_checksum(&header, bytes)?;
-    read_model(&header, body)
+    read_model(&header, Cow::Borrowed(body), 0)
 }
 
 /// As [`from_bytes`], but does not compare the checksum: for fuzzing, and for looking into a damaged file.
@@ -68,7 +69,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
 /// As [`from_bytes`].
 pub fn from_bytes_unverified(bytes: &[u8]) -> Result<Model, ModelError> {
     let (header, body) = split(bytes)?;
-    read_model(&header, body)
+    read_model(&header, Cow::Borrowed(body), 0)
 }
 
 /// The header of a file of this format and version, and the bytes behind it.
@@ -101,14 +102,15 @@ fn check_checksum(header: &Header, bytes: &[u8]) -> Result<(), FileError> {
     Err(FileError::Checksum { stored: stored.chars().take(40).collect(), computed })
 }
 
-fn read_model(header: &Header, body: &[u8]) -> Result<Model, ModelError> {
+/// The model of a file whose tensors begin in `bytes` at `body`.
+fn read_model(header: &Header, bytes: Cow<'_, [u8]>, body: usize) -> Result<Model, ModelError> {
     let json = header.metadata.get(header::MODEL).ok_or(FileError::Metadata)?;
     let graph_error = |e: serde_json::Error| FileError::Graph(e.to_string());
     let description: Description<'_> = serde_json::from_str(json).map_err(graph_error)?;
     let model = Model {
-        tensors: read_tensors(header, body, &description.bits)?,
+        tensors: read_tensors(header, bytes, body, &description.bits)?,
         graph: description.graph.into_owned(),
-        preprocessing: description.preprocessing.map(std::borrow::Cow::into_owned),
+        preprocessing: description.preprocessing.map(Cow::into_owned),
         classes: description.classes.into_owned(),
         notes: description.notes.into_owned(),
     };
@@ -141,27 +143,39 @@ fn leave_out_defaults(model: &mut serde_json::Value) {
     }
 }
 
+/// Reads the tensors, the last of the file first: bytes that are owned are given back as they have been read, so that a
+/// model and its file do not lie in memory together.
 fn read_tensors(
     header: &Header,
-    body: &[u8],
+    mut bytes: Cow<'_, [u8]>,
+    body: usize,
     bit_shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<BTreeMap<String, Tensor>, ModelError> {
     let mut entries: Vec<&(String, Entry)> = header.entries.iter().collect();
     entries.sort_by_key(|(_, entry)| entry.data_offsets);
-    let mut tensors = BTreeMap::new();
-    let mut start = 0;
-    for (name, entry) in entries {
-        let [begin, end] = entry.data_offsets;
-        if begin != start || end < begin {
+    let mut end = 0;
+    for (name, entry) in &entries {
+        let [begin, next] = entry.data_offsets;
+        if begin != end || next < begin {
             return Err(FileError::Offsets { tensor: name.clone() }.into());
         }
-        let found = body.len();
-        let data = body.get(begin..end).ok_or(FileError::BodyLength { expected: end, found })?;
-        tensors.insert(name.clone(), read_tensor(name, entry, data, bit_shapes.get(name))?);
-        start = end;
+        end = next;
     }
-    if start != body.len() {
-        return Err(FileError::BodyLength { expected: start, found: body.len() }.into());
+    let found = bytes.len() - body;
+    if end != found {
+        return Err(FileError::BodyLength { expected: end, found }.into());
+    }
+    let mut tensors = BTreeMap::new();
+    for (name, entry) in entries.into_iter().rev() {
+        let begin = body + entry.data_offsets[0];
+        tensors.insert(name.clone(), read_tensor(name, entry, &bytes[begin..], bit_shapes.get(name))?);
+        match &mut bytes {
+            Cow::Borrowed(bytes) => *bytes = &bytes[..begin],
+            Cow::Owned(bytes) => {
+                bytes.truncate(begin);
+                bytes.shrink_to_fit();
+            }
+        }
     }
     if let Some(name) = bit_shapes.keys().find(|&name| !tensors.contains_key(name)) {
         return Err(FileError::BitShape { tensor: name.clone() }.into());

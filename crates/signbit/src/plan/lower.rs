@@ -1,5 +1,6 @@
 //! One step for every node: its kernel with weights packed for the instruction set.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use signbit_kernels::shape::{Conv, Padding as KernelPadding};
@@ -17,25 +18,38 @@ use crate::ops::window::Window;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 
 /// The steps of `model`, in the order of its nodes. `types` is what [`signbit_model::infer`] returned; the packed
-/// weights come out of `budget`.
-pub(super) fn steps(model: &Model, types: &[ValueType], isa: Isa, budget: &Budget) -> Result<Vec<Step>, Error> {
-    let nodes = model.graph.nodes.iter().enumerate();
-    nodes
-        .map(|(i, node)| {
-            let inputs: Vec<usize> = node.inputs.iter().map(|id| id.index()).collect();
-            let lowering = Lowering {
-                node,
-                tensors: &model.tensors,
-                x: types[inputs[0]],
-                second: inputs.get(1).map(|&value| types[value]),
-                y: types[i + 1].shape,
-                isa,
-                budget,
-            };
-            let (kernel, stages) = lowering.kernel()?;
-            Ok(Step { nodes: vec![i], kernel, stages, inputs, output: i + 1, in_place: false, scratch: None })
-        })
-        .collect()
+/// weights come out of `budget`. An owned model loses each tensor behind the last node that reads it.
+pub(super) fn steps(
+    model: &mut Cow<'_, Model>,
+    types: &[ValueType],
+    isa: Isa,
+    budget: &Budget,
+) -> Result<Vec<Step>, Error> {
+    let mut last_use: BTreeMap<String, usize> = BTreeMap::new();
+    if let Cow::Owned(model) = &*model {
+        let uses = model.graph.nodes.iter().enumerate();
+        last_use.extend(uses.flat_map(|(i, node)| node.op.tensors().into_iter().map(move |name| (name.to_owned(), i))));
+    }
+    let mut steps = Vec::with_capacity(model.graph.nodes.len());
+    for i in 0..model.graph.nodes.len() {
+        let node = &model.graph.nodes[i];
+        let inputs: Vec<usize> = node.inputs.iter().map(|id| id.index()).collect();
+        let lowering = Lowering {
+            node,
+            tensors: &model.tensors,
+            x: types[inputs[0]],
+            second: inputs.get(1).map(|&value| types[value]),
+            y: types[i + 1].shape,
+            isa,
+            budget,
+        };
+        let (kernel, stages) = lowering.kernel()?;
+        steps.push(Step { nodes: vec![i], kernel, stages, inputs, output: i + 1, in_place: false, scratch: None });
+        if let Cow::Owned(model) = model {
+            model.tensors.retain(|name, _| last_use.get(name) != Some(&i));
+        }
+    }
+    Ok(steps)
 }
 
 /// A node with what its kernel depends on.

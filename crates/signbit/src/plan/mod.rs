@@ -9,6 +9,8 @@ mod fuse;
 mod lower;
 mod place;
 
+use std::borrow::Cow;
+
 use signbit_kernels::{Isa, bits};
 use signbit_model::{DType, Graph, Preprocessing, ValueType};
 
@@ -60,14 +62,16 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(model: &signbit_model::Model, options: &Options) -> Result<Self, Error> {
+    /// A plan for `model`; the tensors of one that is owned are dropped as they have been packed.
+    pub(crate) fn new(model: Cow<'_, signbit_model::Model>, options: &Options) -> Result<Self, Error> {
         if options.batch == 0 {
             return Err(Error::Batch);
         }
         let types = signbit_model::infer(&model.graph, &model.tensors)?;
         let output = model.graph.output.index();
         let budget = Budget::new(options.memory_limit);
-        let mut steps = lower::steps(model, &types, options.isa, &budget)?;
+        let mut model = model;
+        let mut steps = lower::steps(&mut model, &types, options.isa, &budget)?;
         if options.fuse {
             steps = fuse::run(steps, &types, output);
         }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn unfused(model: &signbit_model::Model) -> Plan {
-        Plan::new(model, &Options { fuse: false, ..Options::default() }).unwrap()
+        Plan::new(std::borrow::Cow::Borrowed(model), &Options { fuse: false, ..Options::default() }).unwrap()
     }
 
     #[test]
