@@ -24,6 +24,7 @@ LAYER_PEERS = [
     ("LiteRT int8", "litert", "int8", ("packed",)),
     ("PyTorch f32", "pytorch", "f32", ("f32", "packed")),
     ("OpenVINO f32", "openvino", "f32", ("f32", "packed")),
+    ("tract f32", "tract", "f32", ("f32", "packed")),
 ]
 CONV_PEERS = [
     ("OpenVINO BinaryConvolution, f32 to f32", "openvino", "binary", ("f32",)),
@@ -42,8 +43,12 @@ NETWORK_PEERS = [
 RESNET_PEERS = [
     ("ResNet-18 f32 in ONNX Runtime", "onnxruntime", "f32", ("f32",)),
     ("ResNet-18 int8 in ONNX Runtime", "onnxruntime", "int8", ("f32",)),
+    ("ResNet-18 f32 in tract", "tract", "f32", ("f32",)),
 ]
-CHAIN_PEERS = [("f32 twin in ONNX Runtime", "onnxruntime", "f32", ("f32",))]
+CHAIN_PEERS = [
+    ("f32 twin in ONNX Runtime", "onnxruntime", "f32", ("f32",)),
+    ("f32 twin in tract", "tract", "f32", ("f32",)),
+]
 
 
 def write(path, values):

@@ -12,7 +12,7 @@ from pathlib import Path
 PEERS = Path(__file__).resolve().parent.parent
 README = PEERS.parent.parent / "README.md"
 MARKS = ("<!-- made by benches/peers/inference/table.py from the record -->\n", "<!-- end -->\n")
-F32 = ["ONNX Runtime f32", "LiteRT f32", "PyTorch f32", "OpenVINO f32"]
+F32 = ["ONNX Runtime f32", "LiteRT f32", "PyTorch f32", "OpenVINO f32", "tract f32"]
 INT8 = ["ONNX Runtime int8", "LiteRT int8"]
 
 
@@ -77,7 +77,7 @@ def chain(runs):
     text = head("network, batch", "signbit, pictures/s", "f32 twin in ONNX Runtime, pictures/s", "times as fast")
     for run in runs:
         name, batch = run["name"].rsplit("-batch", 1)
-        ratio, twin = worst(run, ["f32 twin"], "f32")
+        ratio, twin = worst(run, ["f32 twin in ONNX Runtime"], "f32")
         rates = [f"{int(batch) * 1e3 / of(run, who)['cpu_ms']['median']:,.0f}" for who in ("signbit", twin)]
         text += row(f"`{name}`, {batch}", *rates, ratio)
     return text
