@@ -104,6 +104,12 @@ impl Header {
     pub fn new(recipe: Recipe, data: String, input: Shape, classes: Vec<String>, preprocessing: Preprocessing) -> Self {
         Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0, underway: None }
     }
+
+    /// The epoch with the highest test accuracy, the earliest of equal ones; `None` where none is done.
+    pub fn best(&self) -> Option<&EpochRecord> {
+        let better = |best: &'_ EpochRecord, next: &'_ EpochRecord| next.test_accuracy > best.test_accuracy;
+        self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
+    }
 }
 
 impl Underway {

@@ -306,7 +306,7 @@ fn write_metrics(run: &Path, history: &[EpochRecord], seconds: &[f64]) -> Result
 }
 
 /// The wall times of a run's epochs from its `metrics.csv`; 0 where they are not there.
-fn earlier_seconds(run: &Path, history: &[EpochRecord]) -> Vec<f64> {
+pub(crate) fn earlier_seconds(run: &Path, history: &[EpochRecord]) -> Vec<f64> {
     let csv = fs::read_to_string(run.join(METRICS)).unwrap_or_default();
     let of = |record: &EpochRecord| {
         let line = csv.lines().skip(1).find(|line| line.split(',').next() == Some(&record.epoch.to_string()))?;

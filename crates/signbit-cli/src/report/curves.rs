@@ -8,13 +8,14 @@ use super::{Facts, page};
 use crate::failure::Failure;
 
 /// A curve and its name in the legend.
-struct Named {
+pub(super) struct Named {
     name: String,
     class: String,
     line: Line,
 }
 
-fn curve(
+/// One curve of a plot over epochs.
+pub(super) fn curve(
     name: impl Into<String>,
     class: &str,
     paint: Paint,
@@ -26,7 +27,7 @@ fn curve(
 }
 
 /// A plot with its heading and legend.
-fn plot(title: &str, y_name: &str, scale: Scale, curves: Vec<Named>) -> Result<Markup, Failure> {
+pub(super) fn plot(title: &str, y_name: &str, scale: Scale, curves: Vec<Named>) -> Result<Markup, Failure> {
     let (legend, drawn): (Vec<_>, Vec<_>) = curves.into_iter().map(|c| ((c.class, c.name), c.line)).unzip();
     let names: Vec<_> = legend.iter().map(|(_, name)| name.as_str()).collect();
     let svg = lines(&format!("{title} per epoch: {}", names.join(", ")), y_name, scale, &drawn)?;

@@ -3,10 +3,11 @@
 //!
 //! This file gathers the facts; [`page`] writes them down. Beside them: [`answers`] (the packed network on the test
 //! pictures), [`speed`], [`plot`] (curves), [`pictures`] (PNG inside of the page), [`again`] (the commands that
-//! repeat the run).
+//! repeat the run). [`compare`] is a page of its own, with several runs side by side.
 
 mod again;
 mod answers;
+pub(crate) mod compare;
 mod curves;
 mod page;
 mod pictures;
