@@ -79,26 +79,27 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::params::Init;
+    use crate::params::{Init, ParamId};
 
-    /// Two latent tensors and two others, one of them of several pieces.
-    fn params() -> Params {
+    /// Two latent tensors and two others, one of them of several pieces; and the first.
+    fn params() -> (Params, ParamId) {
         let mut params = Params::default();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let mut add = |name: &str, role, grads: &[f32]| {
             let id = params.add(&mut rng, name, &[grads.len()], role, Init::Constant(0.0));
             params.grad_mut(id).copy_from_slice(grads);
+            id
         };
-        add("a.weights", Role::Latent, &[3.0, 0.0, -0.0, 4.0]);
+        let first = add("a.weights", Role::Latent, &[3.0, 0.0, -0.0, 4.0]);
         add("a.bias", Role::Other, &[2.0]);
         add("b.weights", Role::Latent, &[1e-30; 2 * PIECE + 5]);
         add("c.weights", Role::Weight, &[1e25, 0.0]);
-        params
+        (params, first)
     }
 
     #[test]
     fn squares_are_summed_for_each_tensor() {
-        let params = params();
+        let (params, _) = params();
         let squares = look(&params, &mut []);
         let expected = [25.0, 4.0, 1e-60 * (2 * PIECE + 5) as f64, 1e50];
         assert!(squares.iter().zip(expected).all(|(s, e)| (s / e - 1.0).abs() < 1e-6), "{squares:?}");
@@ -108,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_weight_is_dead_where_no_step_reached_it() {
-        let mut params = params();
+        let (mut params, first) = params();
         let mut reached = vec![0; latent_count(&params)];
         look(&params, &mut reached);
         assert_eq!(dead(&params, &reached), [0.5, 0.0]);
-        params.grads_mut().fill(0.0);
+        params.grad_mut(first).fill(0.0);
         look(&params, &mut reached);
         assert_eq!(dead(&params, &reached), [0.5, 0.0], "what was reached once stays so");
-        params.grads_mut()[1] = f32::NAN;
+        params.grad_mut(first)[1] = f32::NAN;
         look(&params, &mut reached);
         assert_eq!(dead(&params, &reached), [0.25, 0.0]);
         assert!(dead(&params, &[]).is_empty());

@@ -9,11 +9,13 @@ use signbit_model::ModelError;
 
 use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
 use crate::data::{DataSet, Pictures, epoch_order};
+use crate::gradients;
 use crate::latents;
 use crate::loss::{Target, classes_of, loss};
 use crate::network::Network;
 use crate::op::Mode;
 use crate::optim::{Optimizer, Schedule};
+use crate::params::Params;
 use crate::recipe::{LossKind, Recipe};
 use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
@@ -160,22 +162,26 @@ impl<'d> Trainer<'d> {
         let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
         let params = self.network.params();
-        let Underway { steps: before, mut loss, mut right, signs } =
+        let Underway { steps: before, mut loss, mut right, signs, mut gradient_norms, mut reached } =
             self.header.underway.take().unwrap_or_else(|| Underway::of(params));
-        let mut rate = 0.0;
+        let (mut rate, mut squares) = (0.0, Vec::new());
         for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
-            let (mean, hits) = self.step(&recipe, indices, rate)?;
-            if !mean.is_finite() {
+            let (mean, hits) = self.step(&recipe, indices, rate, &mut |params| {
+                squares = gradients::look(params, &mut reached);
+            })?;
+            let norm = squares.iter().sum::<f64>().sqrt();
+            if !mean.is_finite() || !norm.is_finite() {
                 return Err(diverged);
             }
+            gradient_norms = gradient_norms.map(|sum| sum + norm);
             loss += mean * indices.len() as f64;
             right += hits;
             let trained = ((i + 1) * recipe.batch) as f64;
             let (loss_so_far, accuracy) = (loss / trained, right as f64 / trained);
             seen(Event::Step { epoch, step: i + 1, steps, loss: loss_so_far, accuracy });
             if i + 1 < steps && self.stop.load(Ordering::Relaxed) {
-                self.header.underway = Some(Underway { steps: i + 1, loss, right, signs });
+                self.header.underway = Some(Underway { steps: i + 1, loss, right, signs, gradient_norms, reached });
                 return Ok(false);
             }
         }
@@ -197,14 +203,25 @@ impl<'d> Trainer<'d> {
             learning_rate: rate,
             flips: latents::flips(self.network.params(), &signs),
             histogram: latents::histogram(self.network.params()),
+            dead: gradients::dead(self.network.params(), &reached),
+            saturated: latents::saturated(self.network.params()),
+            gradient_norm: gradient_norms.map(|sum| sum / steps as f64),
+            gradients: gradients::norms(self.network.params(), &squares),
         };
         self.header.history.push(record.clone());
         seen(Event::Epoch { record: &record, seconds });
         Ok(true)
     }
 
-    /// One step: forward, loss, backward, update. Returns the loss and how many samples were right.
-    fn step(&mut self, recipe: &Recipe, indices: &[usize], rate: f32) -> Result<(f64, usize), TrainError> {
+    /// One step: forward, loss, backward, update; the parameters are shown to `seen` with their gradients, before the
+    /// update. Returns the loss and how many samples were right.
+    fn step(
+        &mut self,
+        recipe: &Recipe,
+        indices: &[usize],
+        rate: f32,
+        seen: &mut (dyn FnMut(&Params) + Send),
+    ) -> Result<(f64, usize), TrainError> {
         let shape = self.network.input_shape();
         let mut input = self.network.input_buffer(indices.len());
         let (header, epoch) = (&self.header, self.header.history.len() as u32);
@@ -217,6 +234,7 @@ impl<'d> Trainer<'d> {
             let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
             let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
             network.backward(output, grad);
+            seen(network.params());
             optimizer.step(network.params_mut(), rate);
             (value, hits)
         }))

@@ -19,12 +19,14 @@ use crate::failure::Failure;
 use crate::files::RECIPE;
 use crate::output::{Out, percent};
 use crate::progress::Progress;
-use crate::tensorboard::{self, Events};
+use crate::tensorboard::{self, Events, Layers};
 
 /// The file of figures inside of a run's folder.
 const METRICS: &str = "metrics.csv";
-/// Its columns; the flip ratio is the mean over the binary layers.
-const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,flip_ratio,seconds";
+/// Its columns; the shares of flipped bits and of dead and saturated weights are means over the binary layers. What was
+/// not recorded is left out.
+const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,flip_ratio,dead,saturated,\
+                       gradient_norm,seconds";
 /// What a training writes into its folder.
 const FILES: [&str; 4] = [FILE_NAME, METRICS, RECIPE, tensorboard::FILE_NAME];
 /// The file that a training keeps locked, so that no second one writes into the same folder.
@@ -142,7 +144,7 @@ impl Prepared<'_> {
         let recipe = run.join(RECIPE);
         signbit_model::file::replace(&recipe, self.trainer.header.recipe.to_toml().as_bytes())
             .map_err(|e| Failure::path(&recipe, e))?;
-        let layers = self.trainer.network.params().latents().map(|info| info.layer().to_owned()).collect();
+        let layers = Layers::of(self.trainer.network.params());
         let events = Events::begin(run, layers, &self.trainer.header.history);
         self.events = Some(events.map_err(|e| Failure::path(&run.join(tensorboard::FILE_NAME), e))?);
         Ok(())
@@ -227,6 +229,8 @@ impl Prepared<'_> {
         self.out.json_line(&json!({
             "event": "epoch", "network": label, "epoch": epoch, "epochs": epochs, "loss": loss,
             "train_accuracy": train_accuracy, "test_accuracy": test_accuracy, "seconds": seconds,
+            "flip_ratio": mean(&record.flips), "dead": mean(&record.dead), "saturated": mean(&record.saturated),
+            "gradient_norm": record.gradient_norm,
         }))
     }
 }
@@ -289,15 +293,24 @@ fn remove_leftovers(run: &Path) {
     }
 }
 
+/// The mean over the layers; `None` where there is none.
+pub(crate) fn mean(shares: &[f32]) -> Option<f64> {
+    (!shares.is_empty()).then(|| shares.iter().map(|&share| f64::from(share)).sum::<f64>() / shares.len() as f64)
+}
+
 fn write_metrics(run: &Path, history: &[EpochRecord], seconds: &[f64]) -> Result<(), Failure> {
     let mut csv = format!("{COLUMNS}\n");
     for (record, seconds) in history.iter().zip(seconds) {
         let EpochRecord { epoch, loss, train_accuracy, test_accuracy, test_loss, learning_rate, .. } = record;
-        let flips = record.flips.iter().sum::<f32>() / record.flips.len().max(1) as f32;
+        let flips = mean(&record.flips).unwrap_or(0.0);
+        let or_nothing = |figure: Option<f64>| figure.map(|figure| figure.to_string()).unwrap_or_default();
+        let (dead, saturated) = (or_nothing(mean(&record.dead)), or_nothing(mean(&record.saturated)));
+        let gradient_norm = or_nothing(record.gradient_norm);
         // Writing to a string does not fail.
         let _ = writeln!(
             csv,
-            "{epoch},{loss},{train_accuracy},{test_loss},{test_accuracy},{learning_rate},{flips},{seconds:.3}"
+            "{epoch},{loss},{train_accuracy},{test_loss},{test_accuracy},{learning_rate},{flips},{dead},{saturated},\
+             {gradient_norm},{seconds:.3}"
         );
     }
     let path = run.join(METRICS);

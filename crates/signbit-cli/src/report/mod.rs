@@ -27,6 +27,7 @@ use signbit_train::data::DataSet;
 use crate::commands::bench::BASELINE;
 use crate::failure::Failure;
 use crate::files;
+use crate::tensorboard::Layers;
 use answers::Answers;
 pub(crate) use speed::{Speeds, speeds};
 
@@ -79,8 +80,7 @@ struct Facts<'a> {
     run: &'a Path,
     data: &'a DataSet,
     header: &'a Header,
-    /// Names of the layers with latent weights, in the order of [`EpochRecord::flips`].
-    latents: Vec<String>,
+    layers: Layers,
     saved: SystemTime,
     model: &'a signbit_model::Model,
     size: SizeTable,
@@ -135,7 +135,7 @@ pub(crate) fn write(
         run,
         data,
         header,
-        latents: loaded.network.params().latents().map(|info| info.layer().to_owned()).collect(),
+        layers: Layers::of(loaded.network.params()),
         saved,
         size: SizeTable::of(model.data())?,
         model: model.data(),

@@ -53,6 +53,8 @@ pub(super) enum Scale {
     Shares,
     /// Shares of 1 by their logarithm; 0 stands at the bottom.
     Logarithm,
+    /// Numbers by their logarithm; 0 stands at the bottom.
+    Powers,
 }
 
 /// Lines over epochs.
@@ -71,14 +73,15 @@ pub(super) fn lines(title: &str, y_name: &str, scale: Scale, lines: &[Line]) -> 
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     match scale {
-        Scale::Logarithm => {
+        Scale::Logarithm | Scale::Powers => {
             let smallest = all().map(|p| p.1).filter(|&y| y > 0.0).fold(0.1, f64::min);
             let floor = 10_f64.powf(smallest.log10().floor()).max(1e-9);
             // NaN stays what it is: no point.
             let above = |y: f64| if y < floor { floor } else { y };
             let raised = |line: &Line| line.points.iter().map(|&(x, y)| (x, above(y))).collect();
             let lines: Vec<Line> = lines.iter().map(|line| Line { paint: line.paint, points: raised(line) }).collect();
-            draw(&area, x, (floor..high.max(10.0 * floor)).log_scale(), y_name, &percent, &lines)?;
+            let label: fn(&f64) -> String = if scale == Scale::Logarithm { percent } else { power };
+            draw(&area, x, (floor..high.max(10.0 * floor)).log_scale(), y_name, &label, &lines)?;
         }
         Scale::Shares => {
             let room = (0.05 * (high - low)).max(0.005);
@@ -205,6 +208,11 @@ fn number(x: &f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// A power of ten, or near one.
+fn power(x: &f64) -> String {
+    if (1e-3..1e6).contains(x) { number(x) } else { format!("{x:.0e}") }
+}
+
 /// Without fixed size and name space, and with a title that is read aloud.
 fn framed(svg: &str, title: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
@@ -239,7 +247,7 @@ mod tests {
             vec![(1.0, 1e20)],
             vec![],
         ] {
-            for scale in [Scale::Numbers, Scale::Shares, Scale::Logarithm] {
+            for scale in [Scale::Numbers, Scale::Shares, Scale::Logarithm, Scale::Powers] {
                 let svg = lines("t", "y", scale, &[line(&points)]).unwrap();
                 assert!(svg.contains("</svg>"), "{points:?} {scale:?}");
             }
