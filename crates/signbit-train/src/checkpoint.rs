@@ -26,6 +26,9 @@ use crate::zoo::{self, ZooError};
 pub const FILE_NAME: &str = "checkpoint.safetensors";
 /// The folder of the real-valued twin inside of a run's folder.
 pub const TWIN_FOLDER: &str = "twin";
+/// The folder of the epoch with the best test accuracy inside of a run's folder: a run of its own. It is there where the
+/// recipe has [`Recipe::patience`].
+pub const BEST_FOLDER: &str = "best";
 /// Version of the layout that this crate writes.
 const FORMAT: u32 = 2;
 /// Key of the checksum and the header in the file's metadata.
@@ -134,6 +137,15 @@ impl Header {
     pub fn best(&self) -> Option<&EpochRecord> {
         let better = |best: &'_ EpochRecord, next: &'_ EpochRecord| next.test_accuracy > best.test_accuracy;
         self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
+    }
+
+    /// Whether the training stops here, before its last epoch: for as many epochs as [`Recipe::patience`] says the test
+    /// accuracy was not better than before.
+    pub fn stopped_early(&self) -> bool {
+        let done = self.history.len();
+        let since = self.best().map_or(0, |best| done.saturating_sub(best.epoch as usize));
+        let patience = self.recipe.patience as usize;
+        patience > 0 && since >= patience && done < self.recipe.epochs as usize
     }
 }
 

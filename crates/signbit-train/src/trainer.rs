@@ -131,9 +131,9 @@ impl<'d> Trainer<'d> {
         Ok(Self { header, network, optimizer, data, pool, stop: Arc::default() })
     }
 
-    /// Whether all epochs are done.
+    /// Whether all epochs are done, or the recipe's patience has run out.
     pub fn finished(&self) -> bool {
-        self.header.history.len() >= self.header.recipe.epochs as usize
+        self.header.history.len() >= self.header.recipe.epochs as usize || self.header.stopped_early()
     }
 
     /// Lets `stop` end an epoch after the step that is under way.

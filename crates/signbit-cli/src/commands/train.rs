@@ -33,7 +33,7 @@ EXAMPLE:
   signbit train recipe.toml --data pictures --out runs/pictures --set augmentation.flip=true
 
 Ctrl-C finishes the step, saves and ends; --resume goes on from there, to the same weights.
-With --resume the choices of the run stand in place of the defaults, and only --epochs may be another."
+With --resume the choices of the run stand in place of the defaults, and only --epochs and --patience may be others."
 )]
 pub(crate) struct TrainArgs {
     /// A network (mlp, small-cnn, binarynet, xnornet-small) or a recipe's file.toml; may be left out with --resume
@@ -51,6 +51,10 @@ pub(crate) struct TrainArgs {
     /// Epochs in all [default: 20]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
+    /// Stop after so many epochs without a better test accuracy, and keep the best epoch in RUN/best; 0: never
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    patience: Option<u32>,
     /// Pictures per step [default: 100]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -200,6 +204,7 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
     let base = args.set.iter().try_fold(base, |recipe, set| overridden(&recipe, set))?;
     let mut recipe = Recipe {
         epochs: args.epochs.unwrap_or(base.epochs),
+        patience: args.patience.unwrap_or(base.patience),
         batch: args.batch.unwrap_or(base.batch),
         seed: args.seed.unwrap_or(base.seed),
         learning_rate: args.learning_rate.unwrap_or(base.learning_rate),
@@ -336,6 +341,7 @@ mod tests {
             let twin = recipe.as_twin(None).learning_rate;
             let expected = [
                 ("epochs", format!("[default: {}]", recipe.epochs)),
+                ("patience", format!("[default: {}]", recipe.patience)),
                 ("batch", format!("[default: {}]", recipe.batch)),
                 ("seed", format!("[default: {}]", recipe.seed)),
                 ("learning_rate", format!("[default: {}]", recipe.learning_rate)),

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use serde_json::json;
 use signbit::Isa;
-use signbit_train::checkpoint::{self, CheckpointError, EpochRecord, FILE_NAME, Header};
+use signbit_train::checkpoint::{self, BEST_FOLDER, CheckpointError, EpochRecord, FILE_NAME, Header, TWIN_FOLDER};
 use signbit_train::data::DataSet;
 use signbit_train::recipe::Recipe;
 use signbit_train::trainer::{Event, Trainer};
 
 use crate::failure::Failure;
 use crate::files::RECIPE;
-use crate::output::{Out, percent};
+use crate::output::{Out, counted, percent};
 use crate::progress::Progress;
 use crate::tensorboard::{self, Events, Layers};
 
@@ -29,6 +29,8 @@ const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learnin
                        gradient_norm,seconds";
 /// What a training writes into its folder.
 const FILES: [&str; 4] = [FILE_NAME, METRICS, RECIPE, tensorboard::FILE_NAME];
+/// Choices of a recipe that a run may change when it goes on.
+const FREE: [&str; 2] = ["epochs", "patience"];
 /// The file that a training keeps locked, so that no second one writes into the same folder.
 const LOCK: &str = ".lock";
 
@@ -104,7 +106,8 @@ impl<'d> Training<'d> {
         let header = &mut loaded.header;
         let recipe = Recipe { epochs: if self.epochs_given { recipe.epochs } else { header.recipe.epochs }, ..recipe };
         if let Some(key) = first_change(&header.recipe, &recipe)? {
-            let message = format!("the run was begun with another {key}; --resume can change --epochs only");
+            let message =
+                format!("the run was begun with another {key}; --resume can change --epochs and --patience only");
             return Err(Failure::path(run, message));
         }
         let done = header.history.len();
@@ -174,6 +177,9 @@ impl Prepared<'_> {
                 }
                 progress.step(&event, epochs, batch, test);
             })?;
+            if ended {
+                self.keep_best()?;
+            }
             let header = &self.trainer.header;
             checkpoint::save(&self.run, header, &self.trainer.network, &*self.trainer.optimizer).map_err(|e| {
                 Failure::input(format!("{e}; the checkpoint before it is whole, --resume goes on from there"))
@@ -189,11 +195,46 @@ impl Prepared<'_> {
         progress.end();
         let last = self.trainer.header.history.last().cloned();
         let last = last.ok_or_else(|| Failure::path(&self.run, "the run has no epoch"))?;
+        self.tell_best()?;
         self.out.json_line(&json!({
             "event": "done", "network": self.label, "run": self.run.display().to_string(),
             "epochs": last.epoch, "test_accuracy": last.test_accuracy,
+            "stopped_early": self.trainer.header.stopped_early(),
         }))?;
         Ok(last)
+    }
+
+    /// Keeps the epoch that has ended as the best so far, if it is and the recipe asks for it. Before the run's own
+    /// checkpoint: where a training is killed in between, the epoch is trained again, to the same bytes.
+    fn keep_best(&self) -> Result<(), Failure> {
+        let header = &self.trainer.header;
+        if header.recipe.patience == 0 || header.best().map(|best| best.epoch as usize) != Some(header.history.len()) {
+            return Ok(());
+        }
+        let folder = self.run.join(BEST_FOLDER);
+        fs::create_dir_all(&folder).map_err(|e| Failure::path(&folder, format!("cannot make the folder: {e}")))?;
+        Ok(checkpoint::save(&folder, header, &self.trainer.network, &*self.trainer.optimizer)?)
+    }
+
+    /// One line on why the training ended early, and where the best epoch is.
+    fn tell_best(&self) -> Result<(), Failure> {
+        let header = &self.trainer.header;
+        let (Some(best), patience) = (header.best(), header.recipe.patience) else { return Ok(()) };
+        if patience == 0 {
+            return Ok(());
+        }
+        let (label, epochs, total) = (self.label, header.history.len(), header.recipe.epochs);
+        let why = match header.stopped_early() {
+            true => format!(
+                "stopped after epoch {epochs} of {total}: no better test accuracy for {}; ",
+                counted(patience.into(), "epoch")
+            ),
+            false => String::new(),
+        };
+        let (accuracy, folder) = (percent(best.test_accuracy), self.run.join(BEST_FOLDER));
+        let epoch = best.epoch;
+        self.out
+            .text(format_args!("{label}: {why}the best, {accuracy} after epoch {epoch}, is in {}", folder.display()))
     }
 
     /// Where the training was stopped, and how it goes on.
@@ -245,7 +286,7 @@ struct Started {
 
 /// Removes the files of an older run, and nothing else that may be in its folder.
 fn forget(run: &Path) -> Result<(), Failure> {
-    for folder in [run.to_owned(), run.join(checkpoint::TWIN_FOLDER)] {
+    for folder in [run.to_owned(), run.join(TWIN_FOLDER)].into_iter().flat_map(|run| [run.join(BEST_FOLDER), run]) {
         for file in FILES.map(|name| folder.join(name)) {
             match fs::remove_file(&file) {
                 Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
@@ -258,11 +299,11 @@ fn forget(run: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The name of the first choice in which two recipes differ, the number of epochs aside.
+/// The name of the first choice in which two recipes differ, [`FREE`] ones aside.
 fn first_change(stored: &Recipe, wanted: &Recipe) -> Result<Option<String>, Failure> {
     let (stored, wanted) = (serde_json::to_value(stored)?, serde_json::to_value(wanted)?);
     let (Some(stored), Some(wanted)) = (stored.as_object(), wanted.as_object()) else { return Ok(None) };
-    let changed = stored.iter().find(|(key, value)| *key != "epochs" && wanted.get(*key) != Some(value));
+    let changed = stored.iter().find(|(key, value)| !FREE.contains(&key.as_str()) && wanted.get(*key) != Some(value));
     Ok(changed.map(|(key, _)| key.replace('_', " ")))
 }
 
