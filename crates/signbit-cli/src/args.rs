@@ -7,9 +7,9 @@ use signbit::Isa;
 
 use crate::commands::{
     bench::BenchArgs, bench_train::BenchTrainArgs, compare::CompareArgs, completions::CompletionsArgs,
-    convert::ConvertArgs, data::DataArgs, demo::DemoArgs, doctor::DoctorArgs, eval::EvalArgs, init::InitArgs,
-    man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs, run::RunArgs, summary::SummaryArgs,
-    train::TrainArgs, verify::VerifyArgs,
+    convert::ConvertArgs, data::DataArgs, demo::DemoArgs, doctor::DoctorArgs, eval::EvalArgs, find_rate::FindRateArgs,
+    init::InitArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs, run::RunArgs,
+    summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Data(DataArgs),
     Init(InitArgs),
+    FindRate(FindRateArgs),
     Train(TrainArgs),
     Pack(PackArgs),
     Verify(VerifyArgs),

@@ -1,11 +1,15 @@
 //! The training loop: epochs over shuffled batches, evaluation after each, events for whoever shows the progress.
 
+mod find_rate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use signbit_model::ModelError;
+
+pub use find_rate::{FoundRate, RateRange, TriedRate};
 
 use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
 use crate::data::{DataSet, Pictures, epoch_order};
@@ -16,6 +20,7 @@ use crate::network::Network;
 use crate::op::Mode;
 use crate::optim::{Optimizer, Schedule};
 use crate::params::Params;
+use crate::range::OutOfRange;
 use crate::recipe::{LossKind, Recipe};
 use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
@@ -52,6 +57,9 @@ pub enum TrainError {
         /// Steps of an epoch on this data.
         steps: usize,
     },
+    /// A number of the rates to try is out of range.
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// The threads cannot be started.
     #[error("cannot start {0} threads")]
     Threads(usize),

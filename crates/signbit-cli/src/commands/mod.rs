@@ -10,6 +10,7 @@ mod data_sheet;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod find_rate;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod pack;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::FindRate(args) => find_rate::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Verify(args) => verify::run(&args),

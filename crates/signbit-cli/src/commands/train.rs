@@ -143,7 +143,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
-    let data = files::data(source(args, &recipe)?, &recipe.data, None)?;
+    let data = files::data(source(args.data.as_deref(), &recipe)?, &recipe.data, None)?;
     let start = match (args.resume, args.force) {
         (true, _) => Start::Resume,
         (_, true) => Start::Anew,
@@ -245,7 +245,7 @@ fn resumed(run: &Path, named: Option<(&str, Recipe)>) -> Result<Recipe, Failure>
 }
 
 /// A recipe by the name of its network or the path of its file.
-fn named_recipe(name: &str) -> Result<Recipe, Failure> {
+pub(super) fn named_recipe(name: &str) -> Result<Recipe, Failure> {
     if !is_file(name) {
         return Recipe::by_name(name).map_err(|error| Failure::input(format!("{error}, or give a recipe's file.toml")));
     }
@@ -259,7 +259,7 @@ fn is_file(name: &str) -> bool {
 }
 
 /// The recipe with what `--set KEY=VALUE` says.
-fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
+pub(super) fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
     let told = |reason: String| Failure::input(format!("--set {set}: {reason}"));
     let (key, value) = set.split_once('=').ok_or_else(|| told("write KEY=VALUE, as in width=32".to_owned()))?;
     if key.trim() == "network" {
@@ -269,9 +269,9 @@ fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
 }
 
 /// The data that is named, else that of the recipe.
-fn source<'a>(args: &'a TrainArgs, recipe: &'a Recipe) -> Result<&'a str, Failure> {
+pub(super) fn source<'a>(named: Option<&'a str>, recipe: &'a Recipe) -> Result<&'a str, Failure> {
     let missing = "there is no data: give --data NAME|PATH, or data.source in the recipe";
-    let source = args.data.as_deref().unwrap_or(&recipe.data.source);
+    let source = named.unwrap_or(&recipe.data.source);
     if source.is_empty() { Err(Failure::input(missing)) } else { Ok(source) }
 }
 

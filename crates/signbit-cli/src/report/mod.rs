@@ -3,7 +3,7 @@
 //!
 //! This file gathers the facts; [`page`] writes them down. Beside them: [`answers`] (the packed network on the test
 //! pictures), [`speed`], [`plot`] (curves), [`pictures`] (PNG inside of the page), [`again`] (the commands that
-//! repeat the run). [`compare`] is a page of its own, with several runs side by side.
+//! repeat the run). [`compare`] is a page of its own, with several runs side by side; [`rates`] that of a search for a learning rate.
 
 mod again;
 mod answers;
@@ -12,6 +12,7 @@ mod curves;
 mod page;
 mod pictures;
 mod plot;
+pub(crate) mod rates;
 mod seen;
 mod speed;
 

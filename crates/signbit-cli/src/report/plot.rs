@@ -98,6 +98,42 @@ pub(super) fn lines(title: &str, y_name: &str, scale: Scale, lines: &[Line]) -> 
     Ok(framed(&svg, title))
 }
 
+/// Lines over learning rates, on a logarithmic axis, and a mark at one of them.
+pub(super) fn over_rates(title: &str, lines: &[Line], mark: Option<f64>) -> Result<String, Failure> {
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let span = |of: fn(&(f64, f64)) -> f64| {
+        let numbers = all().map(of);
+        numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+    };
+    // An axis without length would be divided without end.
+    let (first, last) = if all().nth(1).is_some() { span(|p| p.0) } else { (1e-3, 1.0) };
+    let (low, high) = if all().next().is_some() { span(|p| p.1) } else { (0.0, 1.0) };
+    let room = (0.05 * (high - low)).max(0.01 * high).max(1e-6);
+    let (low, high) = ((low - room).max(0.0), high + room);
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let mut chart = framework(&area).build_cartesian_2d((first..last.max(first * 1.1)).log_scale(), low..high)?;
+    let mut mesh = chart.configure_mesh();
+    style(&mut mesh);
+    mesh.x_labels(6)
+        .x_desc("learning rate")
+        .y_desc("loss")
+        .x_label_formatter(&power)
+        .y_label_formatter(&number)
+        .draw()?;
+    for Line { paint, points } in lines {
+        chart.draw_series(LineSeries::new(points.iter().copied(), paint.color().stroke_width(2)))?;
+    }
+    if let Some(rate) = mark {
+        let style = Paint::layer(1).color().stroke_width(2);
+        chart.draw_series(LineSeries::new([(rate, low), (rate, high)], style))?;
+    }
+    drop(chart);
+    area.present()?;
+    drop(area);
+    Ok(framed(&svg, title))
+}
+
 /// Bars of a histogram over [-1, 1], and the outline of an earlier one.
 pub(super) fn histogram(title: &str, last: &[u64], first: Option<&[u64]>) -> Result<String, Failure> {
     let share = |counts: &[u64]| -> Vec<f64> {
@@ -251,6 +287,10 @@ mod tests {
                 let svg = lines("t", "y", scale, &[line(&points)]).unwrap();
                 assert!(svg.contains("</svg>"), "{points:?} {scale:?}");
             }
+        }
+        for points in [vec![], vec![(1e-5, 2.0)], vec![(1e-5, 2.0), (1.0, 2.0)], vec![(1e-5, 0.0), (0.5, 1e20)]] {
+            let svg = over_rates("t", &[line(&points)], Some(1e-3)).unwrap();
+            assert!(svg.contains("</svg>"), "{points:?}");
         }
         for counts in [vec![0; 40], vec![1; 40], vec![]] {
             assert!(histogram("t", &counts, Some(&counts)).unwrap().contains("</svg>"));
