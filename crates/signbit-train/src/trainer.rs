@@ -1,5 +1,6 @@
 //! The training loop: epochs over shuffled batches, evaluation after each, events for whoever shows the progress.
 
+mod feed;
 mod find_rate;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Instant;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use signbit_model::ModelError;
 
+use feed::{Batch, Feed, Loader};
 pub use find_rate::{FoundRate, RateRange, TriedRate};
 
 use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
@@ -173,17 +175,19 @@ impl<'d> Trainer<'d> {
         let Underway { steps: before, mut loss, mut right, signs, mut gradient_norms, mut reached } =
             self.header.underway.take().unwrap_or_else(|| Underway::of(params));
         let (mut rate, mut squares) = (0.0, Vec::new());
-        for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
+        let preprocessing = self.header.preprocessing.clone();
+        let loader = Loader::new(self.data, &recipe, &preprocessing, done);
+        let mut feed = Feed::new(loader, &order[before * recipe.batch..], recipe.batch);
+        for i in before..steps {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
-            let (mean, hits) = self.step(&recipe, indices, rate, &mut |params| {
-                squares = gradients::look(params, &mut reached);
-            })?;
+            let look = &mut |params: &Params| squares = gradients::look(params, &mut reached);
+            let Some((mean, hits)) = self.step(&recipe, &mut feed, rate, look)? else { break };
             let norm = squares.iter().sum::<f64>().sqrt();
             if !mean.is_finite() || !norm.is_finite() {
                 return Err(diverged);
             }
             gradient_norms = gradient_norms.map(|sum| sum + norm);
-            loss += mean * indices.len() as f64;
+            loss += mean * recipe.batch as f64;
             right += hits;
             let trained = ((i + 1) * recipe.batch) as f64;
             let (loss_so_far, accuracy) = (loss / trained, right as f64 / trained);
@@ -221,31 +225,39 @@ impl<'d> Trainer<'d> {
         Ok(true)
     }
 
-    /// One step: forward, loss, backward, update; the parameters are shown to `seen` with their gradients, before the
-    /// update. Returns the loss and how many samples were right.
+    /// One step on the feed's next batch: forward, loss, backward, update; meanwhile the batch after it is made. The
+    /// parameters are shown to `seen` with their gradients, before the update. Returns the loss and how many samples were
+    /// right; `None` where the feed has ended.
     fn step(
         &mut self,
         recipe: &Recipe,
-        indices: &[usize],
+        feed: &mut Feed<'_>,
         rate: f32,
         seen: &mut (dyn FnMut(&Params) + Send),
-    ) -> Result<(f64, usize), TrainError> {
-        let shape = self.network.input_shape();
-        let mut input = self.network.input_buffer(indices.len());
-        let (header, epoch) = (&self.header, self.header.history.len() as u32);
-        let (preprocessing, augmentation) = (&header.preprocessing, &recipe.augmentation);
-        self.data.train.write_augmented(indices, preprocessing, augmentation, recipe.seed, epoch, &mut input)?;
-        let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
+    ) -> Result<Option<(f64, usize)>, TrainError> {
         let Self { network, optimizer, pool, header, .. } = self;
-        Ok(pool.install(|| {
-            let output = network.forward(Tensor::new(indices.len(), shape, input), Mode::Train);
-            let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-            let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
-            network.backward(output, grad);
-            seen(network.params());
-            optimizer.step(network.params_mut(), rate);
-            (value, hits)
-        }))
+        let mut next = |network: &mut Network| feed.rest.next().map(|i| (i, network.input_buffer(i.len())));
+        let now = match feed.ready.take() {
+            Some(batch) => Some(batch),
+            None => next(network).map(|(i, buffer)| pool.install(|| feed.loader.load(i, buffer))).transpose()?,
+        };
+        let Some(Batch { input, labels }) = now else { return Ok(None) };
+        let after = next(network);
+        let loader = &feed.loader;
+        let (done, ready) = pool.install(|| {
+            let step = || {
+                let output = network.forward(input, Mode::Train);
+                let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
+                let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
+                network.backward(output, grad);
+                seen(network.params());
+                optimizer.step(network.params_mut(), rate);
+                (value, hits)
+            };
+            rayon::join(step, || after.map(|(i, buffer)| loader.load(i, buffer)).transpose())
+        });
+        feed.ready = ready?;
+        Ok(Some(done))
     }
 
     /// Mean loss over `pictures`, and the share that the network classifies right, in evaluation mode.

@@ -2,6 +2,7 @@
 //! (the range test of Smith 2017, arXiv 1506.01186, section 3.3; here the rate rises exponentially, because rates of
 //! interest lie orders of magnitude apart).
 
+use super::feed::{Feed, Loader};
 use super::{TrainError, Trainer};
 use crate::data::epoch_order;
 use crate::range::OutOfRange;
@@ -87,11 +88,14 @@ impl Trainer<'_> {
         range.validate()?;
         let recipe = self.header.recipe.clone();
         let (mut tried, mut average, mut lowest) = (Vec::new(), 0.0, f64::INFINITY);
+        let preprocessing = self.header.preprocessing.clone();
         let mut epoch = 0;
         'test: loop {
-            for indices in epoch_order(self.data.train.len(), recipe.seed, epoch).chunks_exact(recipe.batch) {
+            let order = epoch_order(self.data.train.len(), recipe.seed, epoch);
+            let mut feed = Feed::new(Loader::new(self.data, &recipe, &preprocessing, epoch), &order, recipe.batch);
+            loop {
                 let rate = range.at(tried.len());
-                let (loss, _) = self.step(&recipe, indices, rate, &mut |_| {})?;
+                let Some((loss, _)) = self.step(&recipe, &mut feed, rate, &mut |_| {})? else { break };
                 average = SMOOTHING * average + (1.0 - SMOOTHING) * loss;
                 // The average begins at 0; this takes it out.
                 let smooth = average / (1.0 - SMOOTHING.powi(tried.len() as i32 + 1));
