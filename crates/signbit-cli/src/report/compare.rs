@@ -12,7 +12,7 @@ use super::{again, page};
 use crate::commands::training::earlier_seconds;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::{grouped, percent, short};
+use crate::output::{counted, grouped, percent, short};
 
 /// Runs that are drawn, as many as there are colours.
 const DRAWN: usize = 8;
@@ -122,7 +122,7 @@ pub(crate) fn figures(run: &Run) -> Vec<String> {
 
 /// The page.
 pub(crate) fn write(runs: &[Run]) -> Result<String, Failure> {
-    let title = format!("{} runs compared", runs.len());
+    let title = format!("{} compared", counted(runs.len() as u64, "run"));
     let head = html! {
         header { div.inner {
             p.kind { "signbit compare" }

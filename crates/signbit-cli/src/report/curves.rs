@@ -116,7 +116,9 @@ fn flips(facts: &Facts<'_>) -> Result<Option<Markup>, Failure> {
     }
     let layers = facts.layers.latent.iter().enumerate().map(|(i, layer)| {
         let of = move |record: &EpochRecord| record.flips.get(i).map_or(f64::NAN, |&share| f64::from(share));
-        curve(layer.as_str(), &format!("layer{}", i % 8), Paint::layer(i), &history, of)
+        // A layer has one colour in this plot and in that of the gradients, which has more layers.
+        let color = facts.layers.weights.iter().position(|name| name == layer).unwrap_or(i);
+        curve(layer.as_str(), &format!("layer{}", color % 8), Paint::layer(color), &history, of)
     });
     plot("Bits that flipped", "share of the layer", Scale::Logarithm, layers.collect()).map(Some)
 }

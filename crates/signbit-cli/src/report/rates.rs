@@ -25,7 +25,7 @@ pub(crate) fn write(recipe: &Recipe, data: &str, found: &FoundRate) -> Result<St
             } }
         } }
     };
-    let body = html! { figure.card.plot {
+    let body = html! { figure.card.plot.alone {
         h3 { "Loss over the learning rate" }
         (PreEscaped(svg))
         ul.legend {
