@@ -6,9 +6,10 @@ use clap::{Args, Parser, Subcommand};
 use signbit::Isa;
 
 use crate::commands::{
-    bench::BenchArgs, bench_train::BenchTrainArgs, completions::CompletionsArgs, convert::ConvertArgs, data::DataArgs,
-    demo::DemoArgs, doctor::DoctorArgs, eval::EvalArgs, init::InitArgs, man::ManArgs, pack::PackArgs,
-    predict::PredictArgs, report::ReportArgs, run::RunArgs, summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    bench::BenchArgs, bench_train::BenchTrainArgs, compare::CompareArgs, completions::CompletionsArgs,
+    convert::ConvertArgs, data::DataArgs, demo::DemoArgs, doctor::DoctorArgs, eval::EvalArgs, find_rate::FindRateArgs,
+    init::InitArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs, run::RunArgs,
+    summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Data(DataArgs),
     Init(InitArgs),
+    FindRate(FindRateArgs),
     Train(TrainArgs),
     Pack(PackArgs),
     Verify(VerifyArgs),
@@ -62,6 +64,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Convert(ConvertArgs),
     Report(ReportArgs),
+    Compare(CompareArgs),
     BenchTrain(BenchTrainArgs),
     Doctor(DoctorArgs),
     Completions(CompletionsArgs),

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 use signbit_train::checkpoint::EpochRecord;
+use signbit_train::params::{ParamInfo, Params};
 
 /// The file's name; TensorBoard reads every file with `tfevents` in its name.
 pub(crate) const FILE_NAME: &str = "events.out.tfevents.0000000000.signbit";
@@ -59,17 +60,33 @@ struct Histogram {
     bucket: Vec<f64>,
 }
 
+/// Names of the layers that have figures of their own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layers {
+    /// Those with latent weights, in the order of [`EpochRecord::flips`].
+    pub(crate) latent: Vec<String>,
+    /// Those with weights of either kind, in the order of [`EpochRecord::gradients`].
+    pub(crate) weights: Vec<String>,
+}
+
+impl Layers {
+    /// The layers of a network.
+    pub(crate) fn of(params: &Params) -> Self {
+        let name = |info: &ParamInfo| info.layer().to_owned();
+        Self { latent: params.latents().map(name).collect(), weights: params.weights().map(name).collect() }
+    }
+}
+
 /// An event file that grows by an epoch at a time.
 pub(crate) struct Events {
     path: PathBuf,
     file: File,
-    layers: Vec<String>,
+    layers: Layers,
 }
 
 impl Events {
-    /// Writes the file of `run` anew with the epochs so far, so that it never has an epoch twice; `layers` are the names
-    /// of the latent tensors.
-    pub(crate) fn begin(run: &Path, layers: Vec<String>, history: &[EpochRecord]) -> io::Result<Self> {
+    /// Writes the file of `run` anew with the epochs so far, so that it never has an epoch twice.
+    pub(crate) fn begin(run: &Path, layers: Layers, history: &[EpochRecord]) -> io::Result<Self> {
         let path = run.join(FILE_NAME);
         let version = Event { wall_time: now(), file_version: Some("brain.Event:2".into()), ..Event::default() };
         let mut bytes = record(&version);
@@ -95,7 +112,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn event(epoch: &EpochRecord, layers: &[String]) -> Event {
+fn event(epoch: &EpochRecord, layers: &Layers) -> Event {
     let scalar = |tag: &str, value: f64| Value { tag: tag.into(), simple_value: Some(value as f32), histo: None };
     let mut value = vec![
         scalar("loss/train", epoch.loss),
@@ -104,8 +121,15 @@ fn event(epoch: &EpochRecord, layers: &[String]) -> Event {
         scalar("accuracy/test", epoch.test_accuracy),
         scalar("learning_rate", epoch.learning_rate.into()),
     ];
-    let flips = layers.iter().zip(&epoch.flips);
-    value.extend(flips.map(|(layer, &share)| scalar(&format!("flip_ratio/{layer}"), share.into())));
+    value.extend(epoch.gradient_norm.map(|norm| scalar("gradient_norm", norm)));
+    let mut of_layers = |tag: &str, layers: &[String], figures: &[f32]| {
+        let figures = layers.iter().zip(figures);
+        value.extend(figures.map(|(layer, &figure)| scalar(&format!("{tag}/{layer}"), figure.into())));
+    };
+    of_layers("flip_ratio", &layers.latent, &epoch.flips);
+    of_layers("dead", &layers.latent, &epoch.dead);
+    of_layers("saturated", &layers.latent, &epoch.saturated);
+    of_layers("gradient_norm_last_step", &layers.weights, &epoch.gradients);
     if !epoch.histogram.is_empty() {
         value.push(Value {
             tag: "latent_weights".into(),
@@ -179,10 +203,13 @@ mod tests {
             epoch,
             loss: 0.5,
             flips: vec![0.25],
+            saturated: vec![0.5],
+            gradient_norm: Some(3.0),
+            gradients: vec![2.0, 1.0],
             histogram: counts.clone(),
             ..EpochRecord::default()
         };
-        let layers = vec!["dense1".to_owned()];
+        let layers = Layers { latent: vec!["dense1".into()], weights: vec!["dense1".into(), "dense2".into()] };
         let mut events = Events::begin(folder.path(), layers.clone(), &[epoch(1)]).unwrap();
         events.add(&epoch(2)).unwrap();
         drop(events);
@@ -193,6 +220,9 @@ mod tests {
         let values = &found[3].summary.as_ref().unwrap().value;
         let scalar = |tag: &str| values.iter().find(|v| v.tag == tag).and_then(|v| v.simple_value);
         assert_eq!((scalar("loss/train"), scalar("flip_ratio/dense1")), (Some(0.5), Some(0.25)));
+        assert_eq!((scalar("gradient_norm"), scalar("saturated/dense1")), (Some(3.0), Some(0.5)));
+        assert_eq!(scalar("gradient_norm_last_step/dense2"), Some(1.0));
+        assert_eq!(scalar("dead/dense1"), None, "it was not recorded");
         let histogram = values.iter().find_map(|v| v.histo.as_ref()).unwrap();
         assert_eq!((histogram.num, histogram.bucket_limit[39], histogram.bucket.len()), (3.0, 1.0, 40));
         assert!((histogram.sum - 3.0 * 0.975).abs() < 1e-12);

@@ -1,7 +1,7 @@
 //! A training run on disk: one safetensors file with everything that is needed to go on, to pack and to verify.
 //!
-//! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat); one of
-//! bytes, `epoch.signs`, is there where an epoch was stopped half-way. The
+//! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat); two of
+//! bytes, `epoch.signs` and `epoch.reached`, are there where an epoch was stopped half-way. The
 //! one metadata key, `signbit_checkpoint`, holds eight hexadecimal digits of a checksum over everything, then a
 //! [`Header`] as JSON. (One key, because safetensors writes several in no certain order, and equal seeds are to
 //! give equal bytes.)
@@ -14,6 +14,7 @@ use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 use signbit_model::{Preprocessing, Shape};
 
+use crate::gradients;
 use crate::latents;
 use crate::network::Network;
 use crate::optim::Optimizer;
@@ -25,12 +26,17 @@ use crate::zoo::{self, ZooError};
 pub const FILE_NAME: &str = "checkpoint.safetensors";
 /// The folder of the real-valued twin inside of a run's folder.
 pub const TWIN_FOLDER: &str = "twin";
+/// The folder of the epoch with the best test accuracy inside of a run's folder: a run of its own. It is there where the
+/// recipe has [`Recipe::patience`].
+pub const BEST_FOLDER: &str = "best";
 /// Version of the layout that this crate writes.
 const FORMAT: u32 = 2;
 /// Key of the checksum and the header in the file's metadata.
 const KEY: &str = "signbit_checkpoint";
 /// The tensor of [`Underway::signs`].
 const SIGNS: &str = "epoch.signs";
+/// The tensor of [`Underway::reached`].
+const REACHED: &str = "epoch.reached";
 /// Digits of the checksum.
 const DIGITS: usize = 8;
 
@@ -55,6 +61,21 @@ pub struct EpochRecord {
     pub flips: Vec<f32>,
     /// How many latent weights lie in each of [`HISTOGRAM_BINS`] equal parts of [-1, 1].
     pub histogram: Vec<u64>,
+    /// For each latent tensor, as in `flips`: the share of its weights whose gradient was 0 in every step of the epoch.
+    /// Empty where it was not recorded, as by earlier versions.
+    #[serde(default)]
+    pub dead: Vec<f32>,
+    /// For each latent tensor, as in `flips`: the share of its weights whose magnitude is at least 0.99 at the end of the
+    /// epoch; they are clipped at 1. Empty where it was not recorded.
+    #[serde(default)]
+    pub saturated: Vec<f32>,
+    /// L2 norm of the gradient by all parameters, the mean over the epoch's steps.
+    #[serde(default)]
+    pub gradient_norm: Option<f64>,
+    /// L2 norm of the gradient in the epoch's last step, for each tensor of [`crate::params::Params::weights`]. Empty
+    /// where it was not recorded.
+    #[serde(default)]
+    pub gradients: Vec<f32>,
 }
 
 /// Parts of the latent weights' histogram.
@@ -97,6 +118,13 @@ pub struct Underway {
     /// Bits of the latent weights at the beginning of the epoch; a tensor of the file, not of its header.
     #[serde(skip)]
     pub signs: Vec<u8>,
+    /// Sum of the gradient's L2 norms over these steps.
+    #[serde(default)]
+    pub gradient_norms: Option<f64>,
+    /// For each latent weight, whether its gradient was other than 0 in one of these steps; a tensor of the file. Empty
+    /// where an earlier version has begun the epoch.
+    #[serde(skip)]
+    pub reached: Vec<u8>,
 }
 
 impl Header {
@@ -104,12 +132,32 @@ impl Header {
     pub fn new(recipe: Recipe, data: String, input: Shape, classes: Vec<String>, preprocessing: Preprocessing) -> Self {
         Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0, underway: None }
     }
+
+    /// The epoch with the highest test accuracy, the earliest of equal ones; `None` where none is done.
+    pub fn best(&self) -> Option<&EpochRecord> {
+        let better = |best: &'_ EpochRecord, next: &'_ EpochRecord| next.test_accuracy > best.test_accuracy;
+        self.history.iter().reduce(|best, next| if better(best, next) { next } else { best })
+    }
+
+    /// Whether the training stops here, before its last epoch: for as many epochs as [`Recipe::patience`] says the test
+    /// accuracy was not better than before.
+    pub fn stopped_early(&self) -> bool {
+        let done = self.history.len();
+        let since = self.best().map_or(0, |best| done.saturating_sub(best.epoch as usize));
+        let patience = self.recipe.patience as usize;
+        patience > 0 && since >= patience && done < self.recipe.epochs as usize
+    }
 }
 
 impl Underway {
     /// The beginning of an epoch.
     pub(crate) fn of(params: &Params) -> Self {
-        Self { signs: latents::signs(params), ..Self::default() }
+        Self {
+            signs: latents::signs(params),
+            gradient_norms: Some(0.0),
+            reached: vec![0; gradients::latent_count(params)],
+            ..Self::default()
+        }
     }
 }
 
@@ -171,7 +219,9 @@ pub fn save(run: &Path, header: &Header, network: &Network, optimizer: &dyn Opti
             header
                 .underway
                 .iter()
-                .map(|u| TensorView::new(Dtype::U8, vec![u.signs.len()], &u.signs).map(|v| (SIGNS, v))),
+                .flat_map(|u| [(SIGNS, &u.signs), (REACHED, &u.reached)])
+                .filter(|(name, bytes)| *name == SIGNS || !bytes.is_empty())
+                .map(|(name, bytes)| TensorView::new(Dtype::U8, vec![bytes.len()], bytes).map(|v| (name, v))),
         )
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format(e.to_string()))?;
@@ -268,6 +318,12 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
             return Err(format(format!("the tensor {SIGNS} does not fit the latent weights")));
         }
         underway.signs = signs.data().to_vec();
+        if let Ok(reached) = tensors.tensor(REACHED) {
+            if reached.dtype() != Dtype::U8 || reached.data().len() != gradients::latent_count(params) {
+                return Err(format(format!("the tensor {REACHED} does not fit the latent weights")));
+            }
+            underway.reached = reached.data().to_vec();
+        }
     }
     let total = params.values().len();
     let mut optimizer = header.recipe.optimizer.build();
@@ -288,4 +344,21 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
 
 fn bytes(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What earlier versions wrote has fewer figures.
+    #[test]
+    fn records_of_earlier_versions_are_read() {
+        let old = r#"{"epoch":1,"loss":0.5,"train_accuracy":0.5,"test_accuracy":0.25,"test_loss":1.0,
+            "learning_rate":0.1,"flips":[0.5],"histogram":[1,2]}"#;
+        let record: EpochRecord = serde_json::from_str(old).unwrap();
+        assert_eq!((record.flips.as_slice(), record.gradient_norm), (&[0.5][..], None));
+        assert!(record.dead.is_empty() && record.saturated.is_empty() && record.gradients.is_empty());
+        let underway: Underway = serde_json::from_str(r#"{"steps":3,"loss":0.5,"right":7}"#).unwrap();
+        assert_eq!((underway.steps, underway.gradient_norms), (3, None));
+    }
 }

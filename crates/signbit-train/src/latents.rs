@@ -1,4 +1,5 @@
-//! What is recorded of latent weights in an epoch: how many of their bits flipped, and where the numbers lie.
+//! What is recorded of latent weights in an epoch: how many of their bits flipped, how many are saturated, and where the
+//! numbers lie.
 
 use crate::checkpoint::HISTOGRAM_BINS;
 use crate::params::Params;
@@ -33,6 +34,16 @@ pub(crate) fn flips(params: &Params, before: &[u8]) -> Vec<f32> {
         shares.push(flipped as f32 / weights.len().max(1) as f32);
     }
     shares
+}
+
+/// From this magnitude on a latent weight counts as saturated: it has reached the clip at 1, or is as good as there.
+const SATURATED: f32 = 0.99;
+
+/// For each latent tensor the share of its weights that are saturated.
+pub(crate) fn saturated(params: &Params) -> Vec<f32> {
+    let share =
+        |weights: &[f32]| weights.iter().filter(|w| w.abs() >= SATURATED).count() as f32 / weights.len().max(1) as f32;
+    latents(params).map(share).collect()
 }
 
 /// How many latent weights lie in each of [`HISTOGRAM_BINS`] equal parts of [-1, 1]; empty where there is none.
@@ -72,6 +83,11 @@ mod tests {
         assert_eq!(before, [0xff, 3, 0]);
         assert_eq!(flips(&after, &before), [0.2, 0.0]);
         assert_eq!(sign_bytes(&after), before.len());
+    }
+
+    #[test]
+    fn weights_at_the_clip_are_saturated() {
+        assert_eq!(saturated(&params(&[1.0, -1.0, 0.99, -0.98, 0.0])), [0.6, 0.0]);
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod fold;
 pub mod gemm;
+mod gradients;
 mod latents;
 pub mod loss;
 pub mod network;

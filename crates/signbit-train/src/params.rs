@@ -138,6 +138,11 @@ impl Params {
         self.infos.iter().filter(|info| info.role == Role::Latent)
     }
 
+    /// The tensors of weights, latent or real, among [`Params::infos`]: no biases and no factors.
+    pub fn weights(&self) -> impl Iterator<Item = &ParamInfo> {
+        self.infos.iter().filter(|info| info.role != Role::Other)
+    }
+
     /// What the running statistics are, in order of their places.
     pub fn state_infos(&self) -> &[ParamInfo] {
         &self.states

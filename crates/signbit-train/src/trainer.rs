@@ -1,5 +1,8 @@
 //! The training loop: epochs over shuffled batches, evaluation after each, events for whoever shows the progress.
 
+mod feed;
+mod find_rate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -7,13 +10,19 @@ use std::time::Instant;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use signbit_model::ModelError;
 
+use feed::{Batch, Feed, Loader};
+pub use find_rate::{FoundRate, RateRange, TriedRate};
+
 use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
 use crate::data::{DataSet, Pictures, epoch_order};
+use crate::gradients;
 use crate::latents;
 use crate::loss::{Target, classes_of, loss};
 use crate::network::Network;
 use crate::op::Mode;
 use crate::optim::{Optimizer, Schedule};
+use crate::params::Params;
+use crate::range::OutOfRange;
 use crate::recipe::{LossKind, Recipe};
 use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
@@ -50,6 +59,9 @@ pub enum TrainError {
         /// Steps of an epoch on this data.
         steps: usize,
     },
+    /// A number of the rates to try is out of range.
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// The threads cannot be started.
     #[error("cannot start {0} threads")]
     Threads(usize),
@@ -129,9 +141,9 @@ impl<'d> Trainer<'d> {
         Ok(Self { header, network, optimizer, data, pool, stop: Arc::default() })
     }
 
-    /// Whether all epochs are done.
+    /// Whether all epochs are done, or the recipe's patience has run out.
     pub fn finished(&self) -> bool {
-        self.header.history.len() >= self.header.recipe.epochs as usize
+        self.header.history.len() >= self.header.recipe.epochs as usize || self.header.stopped_early()
     }
 
     /// Lets `stop` end an epoch after the step that is under way.
@@ -160,22 +172,28 @@ impl<'d> Trainer<'d> {
         let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
         let params = self.network.params();
-        let Underway { steps: before, mut loss, mut right, signs } =
+        let Underway { steps: before, mut loss, mut right, signs, mut gradient_norms, mut reached } =
             self.header.underway.take().unwrap_or_else(|| Underway::of(params));
-        let mut rate = 0.0;
-        for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
+        let (mut rate, mut squares) = (0.0, Vec::new());
+        let preprocessing = self.header.preprocessing.clone();
+        let loader = Loader::new(self.data, &recipe, &preprocessing, done);
+        let mut feed = Feed::new(loader, &order[before * recipe.batch..], recipe.batch);
+        for i in before..steps {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
-            let (mean, hits) = self.step(&recipe, indices, rate)?;
-            if !mean.is_finite() {
+            let look = &mut |params: &Params| squares = gradients::look(params, &mut reached);
+            let Some((mean, hits)) = self.step(&recipe, &mut feed, rate, look)? else { break };
+            let norm = squares.iter().sum::<f64>().sqrt();
+            if !mean.is_finite() || !norm.is_finite() {
                 return Err(diverged);
             }
-            loss += mean * indices.len() as f64;
+            gradient_norms = gradient_norms.map(|sum| sum + norm);
+            loss += mean * recipe.batch as f64;
             right += hits;
             let trained = ((i + 1) * recipe.batch) as f64;
             let (loss_so_far, accuracy) = (loss / trained, right as f64 / trained);
             seen(Event::Step { epoch, step: i + 1, steps, loss: loss_so_far, accuracy });
             if i + 1 < steps && self.stop.load(Ordering::Relaxed) {
-                self.header.underway = Some(Underway { steps: i + 1, loss, right, signs });
+                self.header.underway = Some(Underway { steps: i + 1, loss, right, signs, gradient_norms, reached });
                 return Ok(false);
             }
         }
@@ -197,29 +215,49 @@ impl<'d> Trainer<'d> {
             learning_rate: rate,
             flips: latents::flips(self.network.params(), &signs),
             histogram: latents::histogram(self.network.params()),
+            dead: gradients::dead(self.network.params(), &reached),
+            saturated: latents::saturated(self.network.params()),
+            gradient_norm: gradient_norms.map(|sum| sum / steps as f64),
+            gradients: gradients::norms(self.network.params(), &squares),
         };
         self.header.history.push(record.clone());
         seen(Event::Epoch { record: &record, seconds });
         Ok(true)
     }
 
-    /// One step: forward, loss, backward, update. Returns the loss and how many samples were right.
-    fn step(&mut self, recipe: &Recipe, indices: &[usize], rate: f32) -> Result<(f64, usize), TrainError> {
-        let shape = self.network.input_shape();
-        let mut input = self.network.input_buffer(indices.len());
-        let (header, epoch) = (&self.header, self.header.history.len() as u32);
-        let (preprocessing, augmentation) = (&header.preprocessing, &recipe.augmentation);
-        self.data.train.write_augmented(indices, preprocessing, augmentation, recipe.seed, epoch, &mut input)?;
-        let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
+    /// One step on the feed's next batch: forward, loss, backward, update; meanwhile the batch after it is made. The
+    /// parameters are shown to `seen` with their gradients, before the update. Returns the loss and how many samples were
+    /// right; `None` where the feed has ended.
+    fn step(
+        &mut self,
+        recipe: &Recipe,
+        feed: &mut Feed<'_>,
+        rate: f32,
+        seen: &mut (dyn FnMut(&Params) + Send),
+    ) -> Result<Option<(f64, usize)>, TrainError> {
         let Self { network, optimizer, pool, header, .. } = self;
-        Ok(pool.install(|| {
-            let output = network.forward(Tensor::new(indices.len(), shape, input), Mode::Train);
-            let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-            let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
-            network.backward(output, grad);
-            optimizer.step(network.params_mut(), rate);
-            (value, hits)
-        }))
+        let mut next = |network: &mut Network| feed.rest.next().map(|i| (i, network.input_buffer(i.len())));
+        let now = match feed.ready.take() {
+            Some(batch) => Some(batch),
+            None => next(network).map(|(i, buffer)| pool.install(|| feed.loader.load(i, buffer))).transpose()?,
+        };
+        let Some(Batch { input, labels }) = now else { return Ok(None) };
+        let after = next(network);
+        let loader = &feed.loader;
+        let (done, ready) = pool.install(|| {
+            let step = || {
+                let output = network.forward(input, Mode::Train);
+                let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
+                let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
+                network.backward(output, grad);
+                seen(network.params());
+                optimizer.step(network.params_mut(), rate);
+                (value, hits)
+            };
+            rayon::join(step, || after.map(|(i, buffer)| loader.load(i, buffer)).transpose())
+        });
+        feed.ready = ready?;
+        Ok(Some(done))
     }
 
     /// Mean loss over `pictures`, and the share that the network classifies right, in evaluation mode.

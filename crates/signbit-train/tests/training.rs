@@ -170,3 +170,43 @@ fn buffers_do_not_pile_up() {
         assert_eq!(kept[1], kept[2], "{kept:?}");
     }
 }
+
+#[test]
+fn an_epoch_says_which_weights_do_not_move() {
+    let data = DataSet::digits().expect("the digits");
+    let recipe = Recipe { width: 16, epochs: 1, learning_rate: 0.5, ..small() };
+    let mut trainer = Trainer::new(recipe.clone(), &data, 2).expect("a trainer");
+    assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
+    let record = trainer.header.history[0].clone();
+    // Three binary layers and the last, which is real.
+    assert_eq!((record.dead.len(), record.saturated.len(), record.gradients.len()), (3, 3, 4), "{record:?}");
+    assert!(record.dead.iter().chain(&record.saturated).all(|share| (0.0..=1.0).contains(share)), "{record:?}");
+    assert!(record.saturated.iter().any(|share| *share > 0.1), "such a rate drives weights to the clip: {record:?}");
+    assert!(record.gradients.iter().any(|norm| *norm > 0.0), "{record:?}");
+    let norm = record.gradient_norm.expect("it was recorded");
+    assert!(norm.is_finite() && norm > 0.0, "{norm}");
+    let mut twin = Trainer::new(recipe.as_twin(None), &data, 1).expect("a trainer");
+    assert!(twin.epoch(&mut |_| {}).expect("an epoch"));
+    let record = &twin.header.history[0];
+    assert_eq!((record.dead.len(), record.saturated.len(), record.gradients.len()), (0, 0, 4), "{record:?}");
+}
+
+/// A training that goes on from what an earlier version stopped inside of an epoch, without today's figures.
+#[test]
+fn figures_that_are_known_for_a_part_of_an_epoch_are_left_out() {
+    let data = DataSet::digits().expect("the digits");
+    let stop = Arc::new(AtomicBool::new(true));
+    let mut trainer = Trainer::new(Recipe { width: 16, ..small() }, &data, 1).expect("a trainer");
+    trainer.stop_on(stop.clone());
+    assert!(!trainer.epoch(&mut |_| {}).expect("a part of an epoch"));
+    let underway = trainer.header.underway.as_mut().expect("it was stopped");
+    underway.reached.clear();
+    underway.gradient_norms = None;
+    let folder = tempfile::tempdir().expect("a folder");
+    checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");
+    let loaded = checkpoint::load(folder.path()).expect("loaded");
+    let mut resumed = Trainer::from_loaded(loaded, &data, 1).expect("a trainer");
+    assert!(resumed.epoch(&mut |_| {}).expect("an epoch"));
+    let record = &resumed.header.history[0];
+    assert_eq!((record.dead.len(), record.gradient_norm, record.saturated.len()), (0, None, 3), "{record:?}");
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod bench_train;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod data;
@@ -9,6 +10,7 @@ mod data_sheet;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod eval;
+pub(crate) mod find_rate;
 pub(crate) mod init;
 pub(crate) mod man;
 pub(crate) mod pack;
@@ -31,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Init(args) => init::run(&args),
+        Command::FindRate(args) => find_rate::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Verify(args) => verify::run(&args),
@@ -41,6 +44,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::BenchTrain(args) => bench_train::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),

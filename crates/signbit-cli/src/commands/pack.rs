@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use signbit_model::{SizeTable, file};
-use signbit_train::checkpoint::TWIN_FOLDER;
+use signbit_train::checkpoint::{BEST_FOLDER, FILE_NAME, TWIN_FOLDER};
 
 use crate::args::JsonArg;
 use crate::failure::Failure;
@@ -17,7 +17,8 @@ use crate::output::{grouped, short};
 #[command(after_help = "\
 EXAMPLE:
   signbit pack runs/digits -o digits.signbit
-  signbit pack runs/digits --twin -o digits-f32.signbit")]
+  signbit pack runs/digits --twin -o digits-f32.signbit
+  signbit pack runs/digits --best -o digits.signbit")]
 pub(crate) struct PackArgs {
     /// Folder of the run
     run: PathBuf,
@@ -27,13 +28,23 @@ pub(crate) struct PackArgs {
     /// Pack the real-valued twin, RUN/twin
     #[arg(long)]
     twin: bool,
+    /// Pack the epoch with the best test accuracy instead of the last; a training with patience keeps it, in RUN/best
+    #[arg(long)]
+    best: bool,
     #[command(flatten)]
     json: JsonArg,
 }
 
 pub(crate) fn run(args: &PackArgs) -> Result<(), Failure> {
     files::check_output(&args.output)?;
-    let run = if args.twin { args.run.join(TWIN_FOLDER) } else { args.run.clone() };
+    let mut run = if args.twin { args.run.join(TWIN_FOLDER) } else { args.run.clone() };
+    if args.best {
+        let best = run.join(BEST_FOLDER);
+        if run.join(FILE_NAME).exists() && !best.join(FILE_NAME).exists() {
+            return Err(Failure::path(&run, "the best epoch was not kept; train with --patience N to keep it"));
+        }
+        run = best;
+    }
     let loaded = files::run(&run)?;
     let model = files::packed(&loaded)?;
     let size = SizeTable::of(&model)?;

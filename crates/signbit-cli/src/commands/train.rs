@@ -33,7 +33,7 @@ EXAMPLE:
   signbit train recipe.toml --data pictures --out runs/pictures --set augmentation.flip=true
 
 Ctrl-C finishes the step, saves and ends; --resume goes on from there, to the same weights.
-With --resume the choices of the run stand in place of the defaults, and only --epochs may be another."
+With --resume the choices of the run stand in place of the defaults, and only --epochs and --patience may be others."
 )]
 pub(crate) struct TrainArgs {
     /// A network (mlp, small-cnn, binarynet, xnornet-small) or a recipe's file.toml; may be left out with --resume
@@ -51,6 +51,10 @@ pub(crate) struct TrainArgs {
     /// Epochs in all [default: 20]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
+    /// Stop after so many epochs without a better test accuracy, and keep the best epoch in RUN/best; 0: never
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    patience: Option<u32>,
     /// Pictures per step [default: 100]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -139,7 +143,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
-    let data = files::data(source(args, &recipe)?, &recipe.data, None)?;
+    let data = files::data(source(args.data.as_deref(), &recipe)?, &recipe.data, None)?;
     let start = match (args.resume, args.force) {
         (true, _) => Start::Resume,
         (_, true) => Start::Anew,
@@ -200,6 +204,7 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
     let base = args.set.iter().try_fold(base, |recipe, set| overridden(&recipe, set))?;
     let mut recipe = Recipe {
         epochs: args.epochs.unwrap_or(base.epochs),
+        patience: args.patience.unwrap_or(base.patience),
         batch: args.batch.unwrap_or(base.batch),
         seed: args.seed.unwrap_or(base.seed),
         learning_rate: args.learning_rate.unwrap_or(base.learning_rate),
@@ -240,7 +245,7 @@ fn resumed(run: &Path, named: Option<(&str, Recipe)>) -> Result<Recipe, Failure>
 }
 
 /// A recipe by the name of its network or the path of its file.
-fn named_recipe(name: &str) -> Result<Recipe, Failure> {
+pub(super) fn named_recipe(name: &str) -> Result<Recipe, Failure> {
     if !is_file(name) {
         return Recipe::by_name(name).map_err(|error| Failure::input(format!("{error}, or give a recipe's file.toml")));
     }
@@ -254,7 +259,7 @@ fn is_file(name: &str) -> bool {
 }
 
 /// The recipe with what `--set KEY=VALUE` says.
-fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
+pub(super) fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
     let told = |reason: String| Failure::input(format!("--set {set}: {reason}"));
     let (key, value) = set.split_once('=').ok_or_else(|| told("write KEY=VALUE, as in width=32".to_owned()))?;
     if key.trim() == "network" {
@@ -264,9 +269,9 @@ fn overridden(recipe: &Recipe, set: &str) -> Result<Recipe, Failure> {
 }
 
 /// The data that is named, else that of the recipe.
-fn source<'a>(args: &'a TrainArgs, recipe: &'a Recipe) -> Result<&'a str, Failure> {
+pub(super) fn source<'a>(named: Option<&'a str>, recipe: &'a Recipe) -> Result<&'a str, Failure> {
     let missing = "there is no data: give --data NAME|PATH, or data.source in the recipe";
-    let source = args.data.as_deref().unwrap_or(&recipe.data.source);
+    let source = named.unwrap_or(&recipe.data.source);
     if source.is_empty() { Err(Failure::input(missing)) } else { Ok(source) }
 }
 
@@ -336,6 +341,7 @@ mod tests {
             let twin = recipe.as_twin(None).learning_rate;
             let expected = [
                 ("epochs", format!("[default: {}]", recipe.epochs)),
+                ("patience", format!("[default: {}]", recipe.patience)),
                 ("batch", format!("[default: {}]", recipe.batch)),
                 ("seed", format!("[default: {}]", recipe.seed)),
                 ("learning_rate", format!("[default: {}]", recipe.learning_rate)),

@@ -10,23 +10,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use serde_json::json;
 use signbit::Isa;
-use signbit_train::checkpoint::{self, CheckpointError, EpochRecord, FILE_NAME, Header};
+use signbit_train::checkpoint::{self, BEST_FOLDER, CheckpointError, EpochRecord, FILE_NAME, Header, TWIN_FOLDER};
 use signbit_train::data::DataSet;
 use signbit_train::recipe::Recipe;
 use signbit_train::trainer::{Event, Trainer};
 
 use crate::failure::Failure;
 use crate::files::RECIPE;
-use crate::output::{Out, percent};
+use crate::output::{Out, counted, percent};
 use crate::progress::Progress;
-use crate::tensorboard::{self, Events};
+use crate::tensorboard::{self, Events, Layers};
 
 /// The file of figures inside of a run's folder.
 const METRICS: &str = "metrics.csv";
-/// Its columns; the flip ratio is the mean over the binary layers.
-const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,flip_ratio,seconds";
+/// Its columns; the shares of flipped bits and of dead and saturated weights are means over the binary layers. What was
+/// not recorded is left out.
+const COLUMNS: &str = "epoch,loss,train_accuracy,test_loss,test_accuracy,learning_rate,flip_ratio,dead,saturated,\
+                       gradient_norm,seconds";
 /// What a training writes into its folder.
 const FILES: [&str; 4] = [FILE_NAME, METRICS, RECIPE, tensorboard::FILE_NAME];
+/// Choices of a recipe that a run may change when it goes on.
+const FREE: [&str; 2] = ["epochs", "patience"];
 /// The file that a training keeps locked, so that no second one writes into the same folder.
 const LOCK: &str = ".lock";
 
@@ -102,7 +106,8 @@ impl<'d> Training<'d> {
         let header = &mut loaded.header;
         let recipe = Recipe { epochs: if self.epochs_given { recipe.epochs } else { header.recipe.epochs }, ..recipe };
         if let Some(key) = first_change(&header.recipe, &recipe)? {
-            let message = format!("the run was begun with another {key}; --resume can change --epochs only");
+            let message =
+                format!("the run was begun with another {key}; --resume can change --epochs and --patience only");
             return Err(Failure::path(run, message));
         }
         let done = header.history.len();
@@ -142,7 +147,7 @@ impl Prepared<'_> {
         let recipe = run.join(RECIPE);
         signbit_model::file::replace(&recipe, self.trainer.header.recipe.to_toml().as_bytes())
             .map_err(|e| Failure::path(&recipe, e))?;
-        let layers = self.trainer.network.params().latents().map(|info| info.layer().to_owned()).collect();
+        let layers = Layers::of(self.trainer.network.params());
         let events = Events::begin(run, layers, &self.trainer.header.history);
         self.events = Some(events.map_err(|e| Failure::path(&run.join(tensorboard::FILE_NAME), e))?);
         Ok(())
@@ -172,6 +177,9 @@ impl Prepared<'_> {
                 }
                 progress.step(&event, epochs, batch, test);
             })?;
+            if ended {
+                self.keep_best()?;
+            }
             let header = &self.trainer.header;
             checkpoint::save(&self.run, header, &self.trainer.network, &*self.trainer.optimizer).map_err(|e| {
                 Failure::input(format!("{e}; the checkpoint before it is whole, --resume goes on from there"))
@@ -187,11 +195,46 @@ impl Prepared<'_> {
         progress.end();
         let last = self.trainer.header.history.last().cloned();
         let last = last.ok_or_else(|| Failure::path(&self.run, "the run has no epoch"))?;
+        self.tell_best()?;
         self.out.json_line(&json!({
             "event": "done", "network": self.label, "run": self.run.display().to_string(),
             "epochs": last.epoch, "test_accuracy": last.test_accuracy,
+            "stopped_early": self.trainer.header.stopped_early(),
         }))?;
         Ok(last)
+    }
+
+    /// Keeps the epoch that has ended as the best so far, if it is and the recipe asks for it. Before the run's own
+    /// checkpoint: where a training is killed in between, the epoch is trained again, to the same bytes.
+    fn keep_best(&self) -> Result<(), Failure> {
+        let header = &self.trainer.header;
+        if header.recipe.patience == 0 || header.best().map(|best| best.epoch as usize) != Some(header.history.len()) {
+            return Ok(());
+        }
+        let folder = self.run.join(BEST_FOLDER);
+        fs::create_dir_all(&folder).map_err(|e| Failure::path(&folder, format!("cannot make the folder: {e}")))?;
+        Ok(checkpoint::save(&folder, header, &self.trainer.network, &*self.trainer.optimizer)?)
+    }
+
+    /// One line on why the training ended early, and where the best epoch is.
+    fn tell_best(&self) -> Result<(), Failure> {
+        let header = &self.trainer.header;
+        let (Some(best), patience) = (header.best(), header.recipe.patience) else { return Ok(()) };
+        if patience == 0 {
+            return Ok(());
+        }
+        let (label, epochs, total) = (self.label, header.history.len(), header.recipe.epochs);
+        let why = match header.stopped_early() {
+            true => format!(
+                "stopped after epoch {epochs} of {total}: no better test accuracy for {}; ",
+                counted(patience.into(), "epoch")
+            ),
+            false => String::new(),
+        };
+        let (accuracy, folder) = (percent(best.test_accuracy), self.run.join(BEST_FOLDER));
+        let epoch = best.epoch;
+        self.out
+            .text(format_args!("{label}: {why}the best, {accuracy} after epoch {epoch}, is in {}", folder.display()))
     }
 
     /// Where the training was stopped, and how it goes on.
@@ -227,6 +270,8 @@ impl Prepared<'_> {
         self.out.json_line(&json!({
             "event": "epoch", "network": label, "epoch": epoch, "epochs": epochs, "loss": loss,
             "train_accuracy": train_accuracy, "test_accuracy": test_accuracy, "seconds": seconds,
+            "flip_ratio": mean(&record.flips), "dead": mean(&record.dead), "saturated": mean(&record.saturated),
+            "gradient_norm": record.gradient_norm,
         }))
     }
 }
@@ -241,7 +286,7 @@ struct Started {
 
 /// Removes the files of an older run, and nothing else that may be in its folder.
 fn forget(run: &Path) -> Result<(), Failure> {
-    for folder in [run.to_owned(), run.join(checkpoint::TWIN_FOLDER)] {
+    for folder in [run.to_owned(), run.join(TWIN_FOLDER)].into_iter().flat_map(|run| [run.join(BEST_FOLDER), run]) {
         for file in FILES.map(|name| folder.join(name)) {
             match fs::remove_file(&file) {
                 Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
@@ -254,11 +299,11 @@ fn forget(run: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The name of the first choice in which two recipes differ, the number of epochs aside.
+/// The name of the first choice in which two recipes differ, [`FREE`] ones aside.
 fn first_change(stored: &Recipe, wanted: &Recipe) -> Result<Option<String>, Failure> {
     let (stored, wanted) = (serde_json::to_value(stored)?, serde_json::to_value(wanted)?);
     let (Some(stored), Some(wanted)) = (stored.as_object(), wanted.as_object()) else { return Ok(None) };
-    let changed = stored.iter().find(|(key, value)| *key != "epochs" && wanted.get(*key) != Some(value));
+    let changed = stored.iter().find(|(key, value)| !FREE.contains(&key.as_str()) && wanted.get(*key) != Some(value));
     Ok(changed.map(|(key, _)| key.replace('_', " ")))
 }
 
@@ -289,15 +334,24 @@ fn remove_leftovers(run: &Path) {
     }
 }
 
+/// The mean over the layers; `None` where there is none.
+pub(crate) fn mean(shares: &[f32]) -> Option<f64> {
+    (!shares.is_empty()).then(|| shares.iter().map(|&share| f64::from(share)).sum::<f64>() / shares.len() as f64)
+}
+
 fn write_metrics(run: &Path, history: &[EpochRecord], seconds: &[f64]) -> Result<(), Failure> {
     let mut csv = format!("{COLUMNS}\n");
     for (record, seconds) in history.iter().zip(seconds) {
         let EpochRecord { epoch, loss, train_accuracy, test_accuracy, test_loss, learning_rate, .. } = record;
-        let flips = record.flips.iter().sum::<f32>() / record.flips.len().max(1) as f32;
+        let flips = mean(&record.flips).unwrap_or(0.0);
+        let or_nothing = |figure: Option<f64>| figure.map(|figure| figure.to_string()).unwrap_or_default();
+        let (dead, saturated) = (or_nothing(mean(&record.dead)), or_nothing(mean(&record.saturated)));
+        let gradient_norm = or_nothing(record.gradient_norm);
         // Writing to a string does not fail.
         let _ = writeln!(
             csv,
-            "{epoch},{loss},{train_accuracy},{test_loss},{test_accuracy},{learning_rate},{flips},{seconds:.3}"
+            "{epoch},{loss},{train_accuracy},{test_loss},{test_accuracy},{learning_rate},{flips},{dead},{saturated},\
+             {gradient_norm},{seconds:.3}"
         );
     }
     let path = run.join(METRICS);
@@ -306,7 +360,7 @@ fn write_metrics(run: &Path, history: &[EpochRecord], seconds: &[f64]) -> Result
 }
 
 /// The wall times of a run's epochs from its `metrics.csv`; 0 where they are not there.
-fn earlier_seconds(run: &Path, history: &[EpochRecord]) -> Vec<f64> {
+pub(crate) fn earlier_seconds(run: &Path, history: &[EpochRecord]) -> Vec<f64> {
     let csv = fs::read_to_string(run.join(METRICS)).unwrap_or_default();
     let of = |record: &EpochRecord| {
         let line = csv.lines().skip(1).find(|line| line.split(',').next() == Some(&record.epoch.to_string()))?;

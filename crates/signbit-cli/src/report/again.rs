@@ -10,8 +10,9 @@ use crate::failure::Failure;
 use crate::files::RECIPE;
 
 /// Choices that `train` has an option of the same name for.
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 14] = [
     "epochs",
+    "patience",
     "batch",
     "seed",
     "learning_rate",

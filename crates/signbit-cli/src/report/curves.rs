@@ -5,16 +5,18 @@ use signbit_train::checkpoint::EpochRecord;
 
 use super::plot::{Line, Paint, Scale, histogram, lines};
 use super::{Facts, page};
+use crate::commands::training::mean;
 use crate::failure::Failure;
 
 /// A curve and its name in the legend.
-struct Named {
+pub(super) struct Named {
     name: String,
     class: String,
     line: Line,
 }
 
-fn curve(
+/// One curve of a plot over epochs.
+pub(super) fn curve(
     name: impl Into<String>,
     class: &str,
     paint: Paint,
@@ -26,7 +28,7 @@ fn curve(
 }
 
 /// A plot with its heading and legend.
-fn plot(title: &str, y_name: &str, scale: Scale, curves: Vec<Named>) -> Result<Markup, Failure> {
+pub(super) fn plot(title: &str, y_name: &str, scale: Scale, curves: Vec<Named>) -> Result<Markup, Failure> {
     let (legend, drawn): (Vec<_>, Vec<_>) = curves.into_iter().map(|c| ((c.class, c.name), c.line)).unzip();
     let names: Vec<_> = legend.iter().map(|(_, name)| name.as_str()).collect();
     let svg = lines(&format!("{title} per epoch: {}", names.join(", ")), y_name, scale, &drawn)?;
@@ -98,6 +100,8 @@ pub(super) fn latent(facts: &Facts<'_>) -> Result<Markup, Failure> {
             div.pair {
                 @if let Some(flips) = flips { (flips) } @else { p.note { "This run recorded no flips." } }
                 @if let Some(plot) = histogram { (plot) } @else { p.note { "This run recorded no histogram." } }
+                @if let Some(plot) = stuck(history)? { (plot) }
+                @if let Some(plot) = gradients(facts)? { (plot) }
             }
         }
     };
@@ -110,11 +114,40 @@ fn flips(facts: &Facts<'_>) -> Result<Option<Markup>, Failure> {
     if history.is_empty() {
         return Ok(None);
     }
-    let layers = facts.latents.iter().enumerate().map(|(i, layer)| {
+    let layers = facts.layers.latent.iter().enumerate().map(|(i, layer)| {
         let of = move |record: &EpochRecord| record.flips.get(i).map_or(f64::NAN, |&share| f64::from(share));
-        curve(layer.as_str(), &format!("layer{}", i % 8), Paint::layer(i), &history, of)
+        // A layer has one colour in this plot and in that of the gradients, which has more layers.
+        let color = facts.layers.weights.iter().position(|name| name == layer).unwrap_or(i);
+        curve(layer.as_str(), &format!("layer{}", color % 8), Paint::layer(color), &history, of)
     });
     plot("Bits that flipped", "share of the layer", Scale::Logarithm, layers.collect()).map(Some)
+}
+
+/// Weights that do not move: means over the binary layers.
+fn stuck(history: &[EpochRecord]) -> Result<Option<Markup>, Failure> {
+    let history: Vec<EpochRecord> = history.iter().filter(|r| !r.saturated.is_empty()).cloned().collect();
+    if history.is_empty() {
+        return Ok(None);
+    }
+    let share = |shares: &[f32]| mean(shares).unwrap_or(f64::NAN);
+    let curves = vec![
+        curve("saturated: at the clip, |w| ≥ 0.99", "layer0", Paint::layer(0), &history, |r| share(&r.saturated)),
+        curve("dead: no gradient in the whole epoch", "layer1", Paint::layer(1), &history, |r| share(&r.dead)),
+    ];
+    plot("Latent weights that do not move", "share of the weights", Scale::Shares, curves).map(Some)
+}
+
+/// The gradient's norm by layer, in each epoch's last step.
+fn gradients(facts: &Facts<'_>) -> Result<Option<Markup>, Failure> {
+    let history: Vec<EpochRecord> = facts.header.history.iter().filter(|r| !r.gradients.is_empty()).cloned().collect();
+    if history.is_empty() {
+        return Ok(None);
+    }
+    let layers = facts.layers.weights.iter().enumerate().map(|(i, layer)| {
+        let of = move |record: &EpochRecord| record.gradients.get(i).map_or(f64::NAN, |&norm| f64::from(norm));
+        curve(layer.as_str(), &format!("layer{}", i % 8), Paint::layer(i), &history, of)
+    });
+    plot("Gradients, in the epoch's last step", "L2 norm", Scale::Powers, layers.collect()).map(Some)
 }
 
 fn latent_histogram(first: &EpochRecord, last: &EpochRecord) -> Result<Markup, Failure> {

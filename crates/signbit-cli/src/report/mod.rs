@@ -3,14 +3,16 @@
 //!
 //! This file gathers the facts; [`page`] writes them down. Beside them: [`answers`] (the packed network on the test
 //! pictures), [`speed`], [`plot`] (curves), [`pictures`] (PNG inside of the page), [`again`] (the commands that
-//! repeat the run).
+//! repeat the run). [`compare`] is a page of its own, with several runs side by side; [`rates`] that of a search for a learning rate.
 
 mod again;
 mod answers;
+pub(crate) mod compare;
 mod curves;
 mod page;
 mod pictures;
 mod plot;
+pub(crate) mod rates;
 mod seen;
 mod speed;
 
@@ -26,6 +28,7 @@ use signbit_train::data::DataSet;
 use crate::commands::bench::BASELINE;
 use crate::failure::Failure;
 use crate::files;
+use crate::tensorboard::Layers;
 use answers::Answers;
 pub(crate) use speed::{Speeds, speeds};
 
@@ -78,8 +81,7 @@ struct Facts<'a> {
     run: &'a Path,
     data: &'a DataSet,
     header: &'a Header,
-    /// Names of the layers with latent weights, in the order of [`EpochRecord::flips`].
-    latents: Vec<String>,
+    layers: Layers,
     saved: SystemTime,
     model: &'a signbit_model::Model,
     size: SizeTable,
@@ -134,7 +136,7 @@ pub(crate) fn write(
         run,
         data,
         header,
-        latents: loaded.network.params().latents().map(|info| info.layer().to_owned()).collect(),
+        layers: Layers::of(loaded.network.params()),
         saved,
         size: SizeTable::of(model.data())?,
         model: model.data(),

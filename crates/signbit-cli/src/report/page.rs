@@ -1,6 +1,7 @@
 //! The page itself: head, figures, tables, commands, and the frame of its sections.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use signbit_train::recipe::Recipe;
 
 use super::{Facts, again, curves, pictures, seen};
 use crate::commands::bench::BASELINE;
@@ -15,7 +16,24 @@ const BANNER: [usize; 2] = [96, 40];
 
 /// The whole page.
 pub(super) fn write(facts: &Facts<'_>) -> Result<String, Failure> {
-    let title = format!("{} on {}", network(facts)?, facts.data.name);
+    let title = format!("{} on {}", network(&facts.header.recipe)?, facts.data.name);
+    let body = html! {
+        (tiles(facts))
+        (curves::learning(facts)?)
+        (comparison(facts))
+        (seen::confusion(facts))
+        (seen::wrong(facts)?)
+        (seen::filters(facts)?)
+        (seen::planes(facts)?)
+        (curves::latent(facts)?)
+        (sizes(facts))
+        (recipe(facts)?)
+    };
+    Ok(whole(&title, head(facts)?, body, &format!(", {}", machine(facts))))
+}
+
+/// A page with its head, style and frame. The footer goes on after the version.
+pub(super) fn whole(title: &str, head: Markup, body: Markup, footer: &str) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,24 +48,13 @@ pub(super) fn write(facts: &Facts<'_>) -> Result<String, Failure> {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (head(facts)?)
-                main {
-                    (tiles(facts))
-                    (curves::learning(facts)?)
-                    (comparison(facts))
-                    (seen::confusion(facts))
-                    (seen::wrong(facts)?)
-                    (seen::filters(facts)?)
-                    (seen::planes(facts)?)
-                    (curves::latent(facts)?)
-                    (sizes(facts))
-                    (recipe(facts)?)
-                }
-                footer { "signbit " (env!("CARGO_PKG_VERSION")) ", " (machine(facts)) }
+                (head)
+                main { (body) }
+                footer { "signbit " (env!("CARGO_PKG_VERSION")) (footer) }
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 /// A section with its heading and a sentence.
@@ -55,8 +62,9 @@ pub(super) fn section(id: &str, title: &str, about: &str, body: Markup) -> Marku
     html! { section id=(id) { h2 { (title) } p.about { (about) } (body) } }
 }
 
-fn network(facts: &Facts<'_>) -> Result<String, Failure> {
-    let name = serde_json::to_value(facts.header.recipe.network)?;
+/// The name of a recipe's network.
+pub(super) fn network(recipe: &Recipe) -> Result<String, Failure> {
+    let name = serde_json::to_value(recipe.network)?;
     Ok(name.as_str().unwrap_or_default().to_owned())
 }
 
@@ -69,7 +77,7 @@ fn head(facts: &Facts<'_>) -> Result<Markup, Failure> {
             @if let Some(png) = banner { div.banner aria-hidden="true" style={ "background-image:url(" (png.uri) ")" } {} }
             div.inner {
                 p.kind { "signbit report" }
-                h1 { (network(facts)?) " on " (facts.data.name) }
+                h1 { (network(&facts.header.recipe)?) " on " (facts.data.name) }
                 p {
                     "A " (facts.label()) " of width " (facts.header.recipe.width) " for pictures of " (shape.h) "×" (shape.w)
                     @if shape.c > 1 { "×" (shape.c) }

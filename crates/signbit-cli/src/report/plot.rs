@@ -53,6 +53,8 @@ pub(super) enum Scale {
     Shares,
     /// Shares of 1 by their logarithm; 0 stands at the bottom.
     Logarithm,
+    /// Numbers by their logarithm; 0 stands at the bottom.
+    Powers,
 }
 
 /// Lines over epochs.
@@ -71,14 +73,15 @@ pub(super) fn lines(title: &str, y_name: &str, scale: Scale, lines: &[Line]) -> 
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     match scale {
-        Scale::Logarithm => {
+        Scale::Logarithm | Scale::Powers => {
             let smallest = all().map(|p| p.1).filter(|&y| y > 0.0).fold(0.1, f64::min);
             let floor = 10_f64.powf(smallest.log10().floor()).max(1e-9);
             // NaN stays what it is: no point.
             let above = |y: f64| if y < floor { floor } else { y };
             let raised = |line: &Line| line.points.iter().map(|&(x, y)| (x, above(y))).collect();
             let lines: Vec<Line> = lines.iter().map(|line| Line { paint: line.paint, points: raised(line) }).collect();
-            draw(&area, x, (floor..high.max(10.0 * floor)).log_scale(), y_name, &percent, &lines)?;
+            let label: fn(&f64) -> String = if scale == Scale::Logarithm { percent } else { power };
+            draw(&area, x, (floor..high.max(10.0 * floor)).log_scale(), y_name, &label, &lines)?;
         }
         Scale::Shares => {
             let room = (0.05 * (high - low)).max(0.005);
@@ -90,6 +93,42 @@ pub(super) fn lines(title: &str, y_name: &str, scale: Scale, lines: &[Line]) -> 
             draw(&area, x, (low - room).max(0.0)..high + room, y_name, &number, lines)?;
         }
     }
+    area.present()?;
+    drop(area);
+    Ok(framed(&svg, title))
+}
+
+/// Lines over learning rates, on a logarithmic axis, and a mark at one of them.
+pub(super) fn over_rates(title: &str, lines: &[Line], mark: Option<f64>) -> Result<String, Failure> {
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let span = |of: fn(&(f64, f64)) -> f64| {
+        let numbers = all().map(of);
+        numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+    };
+    // An axis without length would be divided without end.
+    let (first, last) = if all().nth(1).is_some() { span(|p| p.0) } else { (1e-3, 1.0) };
+    let (low, high) = if all().next().is_some() { span(|p| p.1) } else { (0.0, 1.0) };
+    let room = (0.05 * (high - low)).max(0.01 * high).max(1e-6);
+    let (low, high) = ((low - room).max(0.0), high + room);
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let mut chart = framework(&area).build_cartesian_2d((first..last.max(first * 1.1)).log_scale(), low..high)?;
+    let mut mesh = chart.configure_mesh();
+    style(&mut mesh);
+    mesh.x_labels(6)
+        .x_desc("learning rate")
+        .y_desc("loss")
+        .x_label_formatter(&power)
+        .y_label_formatter(&number)
+        .draw()?;
+    for Line { paint, points } in lines {
+        chart.draw_series(LineSeries::new(points.iter().copied(), paint.color().stroke_width(2)))?;
+    }
+    if let Some(rate) = mark {
+        let style = Paint::layer(1).color().stroke_width(2);
+        chart.draw_series(LineSeries::new([(rate, low), (rate, high)], style))?;
+    }
+    drop(chart);
     area.present()?;
     drop(area);
     Ok(framed(&svg, title))
@@ -205,6 +244,11 @@ fn number(x: &f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// A power of ten, or near one.
+fn power(x: &f64) -> String {
+    if (1e-3..1e6).contains(x) { number(x) } else { format!("{x:.0e}") }
+}
+
 /// Without fixed size and name space, and with a title that is read aloud.
 fn framed(svg: &str, title: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
@@ -239,10 +283,14 @@ mod tests {
             vec![(1.0, 1e20)],
             vec![],
         ] {
-            for scale in [Scale::Numbers, Scale::Shares, Scale::Logarithm] {
+            for scale in [Scale::Numbers, Scale::Shares, Scale::Logarithm, Scale::Powers] {
                 let svg = lines("t", "y", scale, &[line(&points)]).unwrap();
                 assert!(svg.contains("</svg>"), "{points:?} {scale:?}");
             }
+        }
+        for points in [vec![], vec![(1e-5, 2.0)], vec![(1e-5, 2.0), (1.0, 2.0)], vec![(1e-5, 0.0), (0.5, 1e20)]] {
+            let svg = over_rates("t", &[line(&points)], Some(1e-3)).unwrap();
+            assert!(svg.contains("</svg>"), "{points:?}");
         }
         for counts in [vec![0; 40], vec![1; 40], vec![]] {
             assert!(histogram("t", &counts, Some(&counts)).unwrap().contains("</svg>"));

@@ -72,3 +72,27 @@ pub(crate) fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 pub(crate) fn le_bytes(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
+
+/// Elements that have no end.
+const VOID: [&str; 3] = ["meta", "link", "img"];
+
+/// Every element is closed in order, and nothing is asked of the network.
+pub(crate) fn check_html(page: &str) {
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    for scheme in ["http:", "https:", "src=\"/", "url(/", "<script", "@import"] {
+        assert!(!page.contains(scheme), "the page contains {scheme}");
+    }
+    let (before, style) = page.split_once("<style>").unwrap();
+    let markup = before.to_owned() + style.split_once("</style>").unwrap().1;
+    let mut open = Vec::new();
+    for tag in markup.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').unwrap_or_else(|| panic!("{tag} does not end"));
+        let name = tag.split_whitespace().next().unwrap().trim_start_matches('/').trim_end_matches('/');
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "</{name}>");
+        } else if !tag.starts_with('!') && !tag.ends_with('/') && !VOID.contains(&name) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "not closed: {open:?}");
+}

@@ -126,6 +126,9 @@ pub struct Recipe {
     pub warmup_epochs: f32,
     /// Epochs in all.
     pub epochs: u32,
+    /// Epochs without a better test accuracy after which the training stops before its end; 0: it never does.
+    #[serde(default)]
+    pub patience: u32,
     /// Samples per step.
     pub batch: usize,
     /// Loss.
@@ -202,6 +205,7 @@ impl Recipe {
             decay: Decay::Cosine,
             warmup_epochs: 0.0,
             epochs: 20,
+            patience: 0,
             batch: 100,
             loss: LossKind::CrossEntropy,
             seed: 0,
