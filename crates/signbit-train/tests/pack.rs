@@ -72,7 +72,7 @@ fn disturb(network: &mut Network) {
 
 fn recipes() -> Vec<Recipe> {
     let mut recipes = Vec::new();
-    for (name, width) in [("mlp", 70), ("small-cnn", 9), ("binarynet", 5), ("xnornet-small", 6)] {
+    for (name, width) in [("mlp", 70), ("small-cnn", 9), ("binarynet", 5), ("xnornet-small", 6), ("bireal-resnet20", 4)] {
         let base = Recipe { width, ..Recipe::by_name(name).expect("a network of this name") };
         for scale in [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
             recipes.push(Recipe { scale, ..base.clone() });

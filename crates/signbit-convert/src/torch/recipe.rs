@@ -49,6 +49,7 @@ pub(super) fn read(
         NetworkKind::SmallCnn => "dense6",
         NetworkKind::BinaryNet => "dense9",
         NetworkKind::XnorNetSmall => "dense7",
+        _ => "dense",
     };
     let bias = format!("{last}.bias");
     let classes = match weights.shape(&bias) {
@@ -59,7 +60,7 @@ pub(super) fn read(
         None => return Err(weights.missing(&bias)),
     };
     // A number takes two bytes or more; the network is built only where the file can hold it.
-    let parameters = zoo::parameters(recipe, input, classes);
+    let parameters = zoo::parameters(recipe, input, classes).map_err(|e| wrong(e.to_string()))?;
     if parameters.saturating_mul(2) > size as u128 {
         return Err(wrong(format!("it has {parameters} parameters, the file is too small for them")));
     }
@@ -117,7 +118,7 @@ fn fill(
         NetworkKind::Mlp => Some(input.c),
         NetworkKind::SmallCnn => Some(2 * recipe.width),
         NetworkKind::BinaryNet => Some(4 * recipe.width),
-        NetworkKind::XnorNetSmall => None,
+        _ => None,
     };
     let params = network.params_mut();
     for info in params.infos().to_vec() {

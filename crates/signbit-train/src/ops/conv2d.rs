@@ -94,7 +94,7 @@ impl Operator for Conv2d {
         let shape = conv_weights(conv).0.to_vec();
         let tensor = ModelTensor::F32 { shape, data: packer.params().value(self.weight).to_vec() };
         let weight = packer.tensor(format!("{name}.weight"), tensor);
-        let x = packer.settled(name, &inputs[0]);
+        let x = packer.real(name, &inputs[0]);
         let out = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
         let op = Op::Conv2d { weight, bias: None, geometry: geometry_of(conv), groups: conv.groups };
         Ok(packer.node(name, op, &[&x], ValueType::new(out, DType::F32)))

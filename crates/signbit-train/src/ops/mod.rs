@@ -1,11 +1,14 @@
 //! The operators, one file each: forward, backward, packed form, and a test of the gradient by finite differences.
 
 mod activation_scale;
+mod add;
+mod avg_pool;
 mod batch_norm;
 mod batch_norm_sign;
 mod binary_conv2d;
 mod binary_dense;
 mod binary_weights;
+mod concat;
 mod conv2d;
 mod dense;
 mod flatten;
@@ -22,11 +25,14 @@ mod shapes;
 mod sign;
 
 pub use activation_scale::ActivationScale;
-pub use batch_norm::BatchNorm;
+pub use add::Add;
+pub use avg_pool::AvgPool2d;
+pub use batch_norm::{BatchNorm, NormOptions};
 pub use batch_norm_sign::BatchNormSign;
 pub use binary_conv2d::BinaryConv2d;
 pub use binary_dense::BinaryDense;
 pub use binary_weights::WeightScale;
+pub use concat::Concat;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use flatten::Flatten;
@@ -35,3 +41,6 @@ pub use max_pool::MaxPool2d;
 pub use mul_map::MulMap;
 pub use relu::Relu;
 pub use sign::Sign;
+
+/// Numbers per task of a pass over all numbers alike.
+const CHUNK: usize = 64 * 1024;

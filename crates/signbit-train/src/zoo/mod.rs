@@ -1,18 +1,25 @@
 //! The networks that a recipe can name, one file each.
 
 mod binarynet;
+mod bireal_resnet20;
 mod blocks;
 mod mlp;
+mod shortcuts;
 mod small_cnn;
 mod xnornet_small;
 
 use signbit_model::Shape;
 
-use crate::network::{Network, NetworkError};
+use blocks::Blocks;
+
+use crate::network::{Network, NetworkBuilder, NetworkError};
 use crate::recipe::{NetworkKind, Recipe, RecipeError};
 
 /// Most parameters of a network: with gradients and two averages, 8 GiB.
 pub const MAX_PARAMETERS: u128 = 1 << 29;
+
+/// Most pixels of a side, channels or classes.
+const MAX_SIDE: usize = 1 << 28;
 
 /// A network that cannot be built from its recipe.
 #[derive(Debug, thiserror::Error)]
@@ -40,28 +47,51 @@ pub enum ZooError {
 /// Where a number of the recipe is out of range, or the pictures are too small for the network.
 pub fn build(recipe: &Recipe, input: Shape, classes: usize) -> Result<Network, ZooError> {
     recipe.validate()?;
-    let parameters = parameters(recipe, input, classes);
-    if parameters > MAX_PARAMETERS {
-        return Err(ZooError::TooLarge { width: recipe.width, parameters });
-    }
-    Ok(match recipe.network {
-        NetworkKind::Mlp => mlp::build(recipe, input, classes)?,
-        NetworkKind::SmallCnn => small_cnn::build(recipe, input, classes)?,
-        NetworkKind::BinaryNet => binarynet::build(recipe, input, classes)?,
-        NetworkKind::XnorNetSmall => xnornet_small::build(recipe, input, classes)?,
-    })
+    // First how large it would be.
+    lay_out(recipe, NetworkBuilder::blank(input), classes)?;
+    Ok(lay_out(recipe, NetworkBuilder::new(input, recipe.seed), classes)?.finish()?)
+}
+
+/// The network of `recipe` with all numbers 0: its layers and sizes without the time that weights take.
+///
+/// # Errors
+/// As [`build`].
+pub fn blank(recipe: &Recipe, input: Shape, classes: usize) -> Result<Network, ZooError> {
+    recipe.validate()?;
+    Ok(lay_out(recipe, NetworkBuilder::blank(input), classes)?.finish()?)
 }
 
 /// How many trained numbers the network of `recipe` has, without building it.
-pub fn parameters(recipe: &Recipe, input: Shape, classes: usize) -> u128 {
-    let Shape { h, w, c } = input;
-    let [h, w, c, width, classes] = [h, w, c, recipe.width, classes].map(|v| v as u128);
-    match recipe.network {
-        NetworkKind::Mlp => mlp::parameters(h.saturating_mul(w).saturating_mul(c), width, classes),
-        NetworkKind::SmallCnn => small_cnn::parameters([h, w, c], width, classes),
-        NetworkKind::BinaryNet => binarynet::parameters([h, w, c], width, classes),
-        NetworkKind::XnorNetSmall => xnornet_small::parameters(c, width, classes),
+///
+/// # Errors
+/// Where the pictures are too small for the network.
+pub fn parameters(recipe: &Recipe, input: Shape, classes: usize) -> Result<u128, ZooError> {
+    Ok(lay_out(recipe, NetworkBuilder::blank(input), classes)?.sizes().0)
+}
+
+/// Adds the layers, and refuses more parameters than [`MAX_PARAMETERS`].
+fn lay_out(recipe: &Recipe, builder: NetworkBuilder, classes: usize) -> Result<NetworkBuilder, ZooError> {
+    let too_large = |parameters| ZooError::TooLarge { width: recipe.width, parameters };
+    let input = builder.ty(builder.input()).shape;
+    // What is below may then multiply two sides.
+    if input.h.max(input.w).max(input.c) > MAX_SIDE || classes > MAX_SIDE {
+        return Err(too_large(u128::MAX));
     }
+    let (mut blocks, x) = Blocks::new(recipe, builder)?;
+    let build = match recipe.network {
+        NetworkKind::Mlp => mlp::build,
+        NetworkKind::SmallCnn => small_cnn::build,
+        NetworkKind::BinaryNet => binarynet::build,
+        NetworkKind::XnorNetSmall => xnornet_small::build,
+        NetworkKind::BirealResnet20 => bireal_resnet20::build,
+    };
+    let built = build(&mut blocks, x, recipe, classes);
+    let (parameters, _) = blocks.builder.sizes();
+    if parameters > MAX_PARAMETERS {
+        return Err(too_large(parameters));
+    }
+    built?;
+    Ok(blocks.builder)
 }
 
 #[cfg(test)]
@@ -75,7 +105,7 @@ mod tests {
             for (shape, classes) in [(Shape::new(8, 8, 1), 10), (Shape::new(19, 9, 3), 4)] {
                 let recipe = Recipe { width: 12, ..Recipe::by_name(name).unwrap() };
                 let built = build(&recipe, shape, classes).unwrap().params().values().len() as u128;
-                assert_eq!(parameters(&recipe, shape, classes), built, "{name} {shape:?}");
+                assert_eq!(parameters(&recipe, shape, classes).unwrap(), built, "{name} {shape:?}");
             }
         }
     }
