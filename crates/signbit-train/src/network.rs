@@ -96,6 +96,15 @@ impl NetworkBuilder {
         self.params.add_state(name, len, fill)
     }
 
+    /// A new tensor of numbers that are not trained.
+    pub fn constant(&mut self, name: &str, numbers: &[f32]) -> StateId {
+        let id = self.params.add_state(name, numbers.len(), 0.0);
+        if let Some(state) = self.params.new_state(id) {
+            state.copy_from_slice(numbers);
+        }
+        id
+    }
+
     /// Adds an operator over earlier values.
     ///
     /// # Errors

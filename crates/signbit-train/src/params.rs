@@ -122,6 +122,11 @@ impl Params {
         StateId(self.states.len() - 1)
     }
 
+    /// Running statistics that have their memory.
+    pub(crate) fn new_state(&mut self, id: StateId) -> Option<&mut [f32]> {
+        (!self.blank).then(|| self.state_mut(id))
+    }
+
     /// A tensor's numbers.
     pub fn value(&self, id: ParamId) -> &[f32] {
         &self.values[self.infos[id.0].range.clone()]
