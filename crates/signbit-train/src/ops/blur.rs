@@ -13,8 +13,7 @@ use crate::params::StateId;
 use crate::tensor::{Tensor, Value};
 
 /// The kernel; all numbers are exact.
-const KERNEL: [f32; 9] =
-    [0.0625, 0.125, 0.0625, 0.125, 0.25, 0.125, 0.0625, 0.125, 0.0625];
+const KERNEL: [f32; 9] = [0.0625, 0.125, 0.0625, 0.125, 0.25, 0.125, 0.0625, 0.125, 0.0625];
 
 /// Blur with a stride. See [`Blur::add`].
 #[derive(Debug)]
@@ -77,7 +76,8 @@ impl Operator for Blur {
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let conv = &self.conv;
         let data = packer.params().state(self.kernel).to_vec();
-        let weight = packer.tensor(format!("{name}.weight"), ModelTensor::F32 { shape: vec![conv.c_out, 3, 3, 1], data });
+        let weight =
+            packer.tensor(format!("{name}.weight"), ModelTensor::F32 { shape: vec![conv.c_out, 3, 3, 1], data });
         let x = packer.real(name, &inputs[0]);
         let out = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
         let op = Op::Conv2d { weight, bias: None, geometry: geometry_of(conv), groups: conv.groups };

@@ -5,6 +5,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
+use super::shapes::geometry_of;
 use crate::tensor::Buffers;
 
 /// Into how many parts a batch is cut, each with its own sum of weight gradients. Fixed, so that the sums do not depend
@@ -60,11 +61,14 @@ pub(super) fn backward(
 
 /// One sample; `dw` is summed up, taps outermost.
 fn sample(conv: &Conv, x: &[f32], weights: &[f32], dy: &[f32], dw: &mut [f32], dx: &mut [f32]) {
-    let (c, [kh, kw]) = (conv.c_in, conv.kernel);
+    let (geometry, c, [kh, kw]) = (geometry_of(conv), conv.c_in, conv.kernel);
     for (pixel, dy) in dy.chunks_exact(c).enumerate() {
         let (oy, ox) = (pixel / conv.out_w(), pixel % conv.out_w());
         for tap in 0..kh * kw {
-            let (Some(y), Some(column)) = (conv.in_y(oy, tap / kw), conv.in_x(ox, tap % kw)) else { continue };
+            let (Some(y), Some(column)) = (geometry.row(oy, tap / kw, conv.h), geometry.column(ox, tap % kw, conv.w))
+            else {
+                continue;
+            };
             let (at, own) = ((y * conv.w + column) * c, tap * c);
             Arch::new().dispatch(
                 #[inline(always)]

@@ -51,9 +51,9 @@ pub use max_pool::MaxPool2d;
 pub use mul_map::MulMap;
 pub use prelu::PRelu;
 pub use relu::Relu;
-pub use sigmoid::Sigmoid;
 pub use rprelu::RPRelu;
 pub use rsign::RSign;
+pub use sigmoid::Sigmoid;
 pub use sign::Sign;
 pub use slice::Slice;
 

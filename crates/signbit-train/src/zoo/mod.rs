@@ -1,19 +1,28 @@
-//! The networks that a recipe can name, one file each.
+//! The networks that a recipe can name: a file for each family, and the catalog of all.
 
 mod binarynet;
-mod bireal_resnet20;
+mod bireal;
 mod blocks;
+mod catalog;
+mod densenet;
+mod meliusnet;
 mod mlp;
+mod quicknet;
+mod reactnet;
+mod real_to_binary;
 mod shortcuts;
 mod small_cnn;
+mod xnornet;
 mod xnornet_small;
 
 use signbit_model::Shape;
 
 use blocks::Blocks;
+use catalog::entry_of_kind;
+pub use catalog::{ENTRIES, Entry, Published, entry_of};
 
 use crate::network::{Network, NetworkBuilder, NetworkError};
-use crate::recipe::{NetworkKind, Recipe, RecipeError};
+use crate::recipe::{Recipe, RecipeError};
 
 /// Most parameters of a network: with gradients and two averages, 8 GiB.
 pub const MAX_PARAMETERS: u128 = 1 << 29;
@@ -61,6 +70,37 @@ pub fn blank(recipe: &Recipe, input: Shape, classes: usize) -> Result<Network, Z
     Ok(lay_out(recipe, NetworkBuilder::blank(input), classes)?.finish()?)
 }
 
+/// How many numbers a network has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Weights that are binary in use: a bit each.
+    pub binary: u64,
+    /// Trained numbers that are not.
+    pub real: u64,
+    /// Numbers that are not trained: running statistics of batch norms, fixed kernels.
+    pub fixed: u64,
+}
+
+impl Count {
+    /// Of a network.
+    pub fn of(network: &Network) -> Self {
+        let params = network.params();
+        let binary: usize = params.latents().map(|info| info.range.len()).sum();
+        let real = params.values().len() - binary;
+        Self { binary: binary as u64, real: real as u64, fixed: params.states().len() as u64 }
+    }
+
+    /// All of them: what Larq's summary calls the parameters.
+    pub fn total(self) -> u64 {
+        self.binary + self.real + self.fixed
+    }
+
+    /// The memory that Larq's summary names, in MiB: a bit for a binary weight and 4 bytes for every other number.
+    pub fn mebibytes(self) -> f64 {
+        (self.binary as f64 / 8.0 + 4.0 * (self.real + self.fixed) as f64) / f64::from(1 << 20)
+    }
+}
+
 /// How many trained numbers the network of `recipe` has, without building it.
 ///
 /// # Errors
@@ -78,13 +118,7 @@ fn lay_out(recipe: &Recipe, builder: NetworkBuilder, classes: usize) -> Result<N
         return Err(too_large(u128::MAX));
     }
     let (mut blocks, x) = Blocks::new(recipe, builder)?;
-    let build = match recipe.network {
-        NetworkKind::Mlp => mlp::build,
-        NetworkKind::SmallCnn => small_cnn::build,
-        NetworkKind::BinaryNet => binarynet::build,
-        NetworkKind::XnorNetSmall => xnornet_small::build,
-        NetworkKind::BirealResnet20 => bireal_resnet20::build,
-    };
+    let build = entry_of_kind(recipe.network).build;
     let built = build(&mut blocks, x, recipe, classes);
     let (parameters, _) = blocks.builder.sizes();
     if parameters > MAX_PARAMETERS {
@@ -107,6 +141,33 @@ mod tests {
                 let built = build(&recipe, shape, classes).unwrap().params().values().len() as u128;
                 assert_eq!(parameters(&recipe, shape, classes).unwrap(), built, "{name} {shape:?}");
             }
+        }
+    }
+
+    /// Weights and batch norms as Larq Zoo has them: its counts and sizes come out.
+    #[test]
+    fn counts_are_the_published_ones() {
+        let mut wrong = Vec::new();
+        for entry in ENTRIES {
+            let Some(Published { parameters: Some(parameters), mebibytes: Some(mebibytes), .. }) = entry.published
+            else {
+                continue;
+            };
+            let recipe = Recipe::by_name(entry.name).unwrap();
+            let count = Count::of(&blank(&recipe, entry.input, entry.classes).unwrap());
+            if count.total() != parameters || (count.mebibytes() - mebibytes).abs() > 0.005001 {
+                wrong.push(format!("{}: {} and {:.4}, {count:?}", entry.name, count.total(), count.mebibytes()));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn every_network_has_its_entry() {
+        let names: Vec<_> = ENTRIES.iter().map(|entry| entry.name).collect();
+        assert_eq!(names, NETWORKS);
+        for entry in ENTRIES {
+            assert_eq!(Recipe::by_name(entry.name).unwrap().network, entry.kind);
         }
     }
 
