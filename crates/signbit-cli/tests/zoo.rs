@@ -22,6 +22,29 @@ fn the_list_names_every_network_with_its_numbers() {
     assert!((bytes / quicknet["mebibytes"].as_f64().unwrap() - 1.0).abs() < 0.05, "{quicknet}");
 }
 
+/// The book's table is that of the list.
+#[test]
+fn the_book_has_the_list() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/zoo.md")).unwrap();
+    let rows: Vec<Vec<&str>> = page.lines().filter(|line| line.starts_with('|')).map(cells).collect();
+    let listed = Folder::new().run("zoo list");
+    let listed: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), listed.len() + 1, "a head, a line and the networks");
+    let mut wrong = Vec::new();
+    for (row, listed) in rows.iter().skip(2).zip(listed.iter().skip(1)) {
+        let words: Vec<_> = row.iter().flat_map(|cell| cell.split_whitespace()).collect();
+        if words != *listed {
+            wrong.push(format!("{words:?}\n{listed:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The cells of a row of Markdown, without their code marks.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect()
+}
+
 /// What is shown is what a run of the same network packs to.
 #[test]
 fn the_layers_shown_are_those_of_a_packed_run() {

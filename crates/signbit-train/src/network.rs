@@ -98,11 +98,7 @@ impl NetworkBuilder {
 
     /// A new tensor of numbers that are not trained.
     pub fn constant(&mut self, name: &str, numbers: &[f32]) -> StateId {
-        let id = self.params.add_state(name, numbers.len(), 0.0);
-        if let Some(state) = self.params.new_state(id) {
-            state.copy_from_slice(numbers);
-        }
-        id
+        self.params.add_fixed(name, numbers)
     }
 
     /// Adds an operator over earlier values.

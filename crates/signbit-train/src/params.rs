@@ -24,6 +24,8 @@ pub enum Role {
     Weight,
     /// Biases, batch-norm factors and the like.
     Other,
+    /// Numbers that never change.
+    Fixed,
 }
 
 /// The first values of a tensor.
@@ -122,9 +124,14 @@ impl Params {
         StateId(self.states.len() - 1)
     }
 
-    /// Running statistics that have their memory.
-    pub(crate) fn new_state(&mut self, id: StateId) -> Option<&mut [f32]> {
-        (!self.blank).then(|| self.state_mut(id))
+    /// Adds a tensor of numbers that never change; they stand among the running statistics.
+    pub fn add_fixed(&mut self, name: &str, numbers: &[f32]) -> StateId {
+        let id = self.add_state(name, numbers.len(), 0.0);
+        self.states[id.0].role = Role::Fixed;
+        if !self.blank {
+            self.state_mut(id).copy_from_slice(numbers);
+        }
+        id
     }
 
     /// A tensor's numbers.

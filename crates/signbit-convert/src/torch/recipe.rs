@@ -57,7 +57,11 @@ pub(super) fn read(
         Some(found) => {
             return Err(ConvertError::WeightShape { name: bias, expected: "[classes]".into(), found: found.to_vec() });
         }
-        None => return Err(weights.missing(&bias)),
+        // XNOR-Net's last layer has none.
+        None => match weights.shape(&format!("{last}.weight")) {
+            Some(&[classes, _]) if recipe.network == NetworkKind::XnorNet => classes,
+            _ => return Err(weights.missing(&bias)),
+        },
     };
     // A number takes two bytes or more; the network is built only where the file can hold it.
     let parameters = zoo::parameters(recipe, input, classes).map_err(|e| wrong(e.to_string()))?;
@@ -139,7 +143,7 @@ fn fill(
         }
         params.values_mut()[info.range].copy_from_slice(&data);
     }
-    for info in params.state_infos().to_vec() {
+    for info in params.state_infos().to_vec().into_iter().filter(|info| info.role != Role::Fixed) {
         let data = numbers(weights, &info)?;
         params.states_mut()[info.range].copy_from_slice(&data);
     }
