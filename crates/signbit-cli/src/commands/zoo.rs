@@ -36,7 +36,7 @@ enum Word {
 EXAMPLE:
   signbit zoo list
 
-Parameters are counted as Larq's summary does: running statistics of batch norms and fixed kernels are among the 32-bit ones.
+Parameters are counted as Larq's summary does: a batch norm is two numbers for each channel.
 Bytes are those of the packed file, in which batch norm is folded. Top-1 is what others published for the input named here;
 of networks without it, nothing was published in this form.")]
 struct ListArgs {
@@ -95,7 +95,7 @@ impl Sized {
         let Self { entry, input, count, size, .. } = self;
         let top1 = entry.published.map_or(String::new(), |p| format!("{:.2} %", p.top1));
         let by = entry.published.map_or("", |p| p.by);
-        let numbers = [count.total(), count.binary, count.real + count.fixed];
+        let numbers = [count.total(), count.binary, count.real];
         let costs = [size.binary_macs, size.real_macs, size.file_bytes];
         let mut row = vec![entry.name.to_owned(), input.to_string()];
         row.extend(numbers.into_iter().chain(costs).map(grouped));
@@ -110,7 +110,7 @@ impl Sized {
         );
         json!({
             "network": entry.name, "input": [input.h, input.w, input.c], "classes": classes, "parameters": count.total(),
-            "binary_parameters": count.binary, "real_parameters": count.real, "fixed_parameters": count.fixed,
+            "binary_parameters": count.binary, "real_parameters": count.real, "numbers_in_training": count.every,
             "mebibytes": count.mebibytes(), "binary_macs": size.binary_macs, "real_macs": size.real_macs,
             "bytes": size.file_bytes, "published": published, "source": entry.source,
         })
@@ -137,14 +137,14 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     let entry = zoo::entry_of(&args.name).ok_or_else(|| RecipeError::Network(args.name.clone()))?;
     let (input, classes) = (args.input.unwrap_or(entry.input), args.classes.unwrap_or(entry.classes));
     let sized = Sized::of(entry, input, classes, args.width)?;
-    let Count { binary, real, fixed } = sized.count;
+    let Count { binary, real, every } = sized.count;
     out.text(format_args!("{}: {}", entry.name, entry.source))?;
     out.text(format_args!("input: {input}, classes: {}", grouped(classes as u64)))?;
     let total = grouped(sized.count.total());
-    let [binary, real, fixed] = [binary, real, fixed].map(grouped);
+    let [binary, real, every] = [binary, real, every].map(grouped);
     let mebibytes = sized.count.mebibytes();
     out.text(format_args!(
-        "parameters: {total} = {binary} binary + {real} real + {fixed} not trained; {mebibytes:.2} MiB as Larq counts"
+        "parameters: {total} = {binary} binary + {real} real, {mebibytes:.2} MiB; {every} numbers in training"
     ))?;
     if let Some(published) = entry.published {
         let shape = (entry.input, grouped(entry.classes as u64));

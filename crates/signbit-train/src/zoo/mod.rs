@@ -19,9 +19,10 @@ use signbit_model::Shape;
 
 use blocks::Blocks;
 use catalog::entry_of_kind;
-pub use catalog::{ENTRIES, Entry, Published, entry_of};
+pub use catalog::{ENTRIES, Entry, Larq, Published, entry_of};
 
 use crate::network::{Network, NetworkBuilder, NetworkError};
+use crate::params::ParamInfo;
 use crate::recipe::{Recipe, RecipeError};
 
 /// Most parameters of a network: with gradients and two averages, 8 GiB.
@@ -70,34 +71,41 @@ pub fn blank(recipe: &Recipe, input: Shape, classes: usize) -> Result<Network, Z
     Ok(lay_out(recipe, NetworkBuilder::blank(input), classes)?.finish()?)
 }
 
-/// How many numbers a network has.
+/// How many numbers a network has, as Larq's summary counts them: a batch norm is two for each channel, which is what is
+/// left of it in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// Weights that are binary in use: a bit each.
     pub binary: u64,
-    /// Trained numbers that are not.
+    /// Other numbers, those of fixed kernels too.
     pub real: u64,
-    /// Numbers that are not trained: running statistics of batch norms, fixed kernels.
-    pub fixed: u64,
+    /// Every number of the network in training, with each factor, offset, mean and variance of its batch norms.
+    pub every: u64,
 }
 
 impl Count {
     /// Of a network.
     pub fn of(network: &Network) -> Self {
         let params = network.params();
-        let binary: usize = params.latents().map(|info| info.range.len()).sum();
-        let real = params.values().len() - binary;
-        Self { binary: binary as u64, real: real as u64, fixed: params.states().len() as u64 }
+        let sum = |infos: &mut dyn Iterator<Item = &ParamInfo>| infos.map(|info| info.range.len()).sum::<usize>();
+        let binary = sum(&mut params.latents());
+        let every = params.values().len() + params.states().len();
+        let means = params.state_infos().iter().filter_map(|info| info.name.strip_suffix("mean"));
+        let norms: Vec<String> = means.flat_map(|l| [format!("{l}gamma"), format!("{l}beta")]).collect();
+        let trained = sum(&mut params.infos().iter().filter(|info| norms.contains(&info.name)));
+        // What remains of a batch norm is its mean and variance, two for each channel.
+        let real = every - binary - trained;
+        Self { binary: binary as u64, real: real as u64, every: every as u64 }
     }
 
-    /// All of them: what Larq's summary calls the parameters.
+    /// All numbers: what Larq's summary calls the parameters.
     pub fn total(self) -> u64 {
-        self.binary + self.real + self.fixed
+        self.binary + self.real
     }
 
     /// The memory that Larq's summary names, in MiB: a bit for a binary weight and 4 bytes for every other number.
     pub fn mebibytes(self) -> f64 {
-        (self.binary as f64 / 8.0 + 4.0 * (self.real + self.fixed) as f64) / f64::from(1 << 20)
+        (self.binary as f64 / 8.0 + 4.0 * self.real as f64) / f64::from(1 << 20)
     }
 }
 
@@ -155,8 +163,9 @@ mod tests {
             };
             let recipe = Recipe::by_name(entry.name).unwrap();
             let count = Count::of(&blank(&recipe, entry.input, entry.classes).unwrap());
-            if count.total() != parameters || (count.mebibytes() - mebibytes).abs() > 0.005001 {
-                wrong.push(format!("{}: {} and {:.4}, {count:?}", entry.name, count.total(), count.mebibytes()));
+            let total = if every_number { count.every } else { count.total() };
+            if total != parameters || (count.mebibytes() - mebibytes).abs() > 0.005001 {
+                wrong.push(format!("{}: {total} and {:.4}, {count:?}", entry.name, count.mebibytes()));
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
