@@ -105,9 +105,10 @@ impl Sized {
 
     fn json(&self) -> Value {
         let Self { entry, input, classes, count, size } = self;
-        let published = entry.published.map(
-            |p| json!({ "top1": rounded(p.top1), "by": p.by, "parameters": p.parameters, "mebibytes": p.mebibytes }),
-        );
+        let published = entry.published.map(|p| {
+            let larq = p.larq.map(|l| json!({ "parameters": l.parameters, "mebibytes": l.mebibytes }));
+            json!({ "top1": rounded(p.top1), "by": p.by, "larq": larq })
+        });
         json!({
             "network": entry.name, "input": [input.h, input.w, input.c], "classes": classes, "parameters": count.total(),
             "binary_parameters": count.binary, "real_parameters": count.real, "numbers_in_training": count.every,
