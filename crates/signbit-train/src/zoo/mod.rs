@@ -157,8 +157,7 @@ mod tests {
     fn counts_are_the_published_ones() {
         let mut wrong = Vec::new();
         for entry in ENTRIES {
-            let Some(Published { parameters: Some(parameters), mebibytes: Some(mebibytes), .. }) = entry.published
-            else {
+            let Some(Larq { parameters, every_number, mebibytes }) = entry.published.and_then(|p| p.larq) else {
                 continue;
             };
             let recipe = Recipe::by_name(entry.name).unwrap();
