@@ -97,9 +97,9 @@ impl Sized {
         let by = entry.published.map_or("", |p| p.by);
         let numbers = [count.total(), count.binary, count.real];
         let costs = [size.binary_macs, size.real_macs, size.file_bytes];
-        let mut row = vec![entry.name.to_owned(), input.to_string()];
+        let mut row = vec![entry.name.to_owned(), entry.source.to_owned(), input.to_string()];
         row.extend(numbers.into_iter().chain(costs).map(grouped));
-        row.extend([top1, by.to_owned(), entry.source.to_owned()]);
+        row.extend([top1, by.to_owned()]);
         row
     }
 
@@ -127,9 +127,10 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
     let out = args.json.out();
     let networks = ENTRIES.iter().map(|entry| Sized::of(entry, entry.input, entry.classes, None));
     let networks = networks.collect::<Result<Vec<_>, Failure>>()?;
-    let head = ["network", "input", "parameters", "1-bit", "32-bit", "1-bit MACs", "32-bit MACs", "bytes", "top-1"];
-    let head: Vec<_> = head.into_iter().chain(["published by", "described by"]).collect();
-    out.headed(table(&head, 2, networks.iter().map(Sized::row)))?;
+    let head =
+        ["network", "described by", "input", "parameters", "1-bit", "32-bit", "1-bit MACs", "32-bit MACs", "bytes"];
+    let head: Vec<_> = head.into_iter().chain(["top-1", "published by"]).collect();
+    out.headed(table(&head, 3, networks.iter().map(Sized::row)))?;
     out.json(&json!({ "networks": networks.iter().map(Sized::json).collect::<Vec<_>>() }))
 }
 
