@@ -9,7 +9,7 @@ use crate::commands::{
     bench::BenchArgs, bench_train::BenchTrainArgs, compare::CompareArgs, completions::CompletionsArgs,
     convert::ConvertArgs, data::DataArgs, demo::DemoArgs, doctor::DoctorArgs, eval::EvalArgs, find_rate::FindRateArgs,
     init::InitArgs, man::ManArgs, pack::PackArgs, predict::PredictArgs, report::ReportArgs, run::RunArgs,
-    summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs,
+    summary::SummaryArgs, train::TrainArgs, verify::VerifyArgs, zoo::ZooArgs,
 };
 use crate::failure::Failure;
 use crate::output::{Format, Out};
@@ -52,6 +52,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(DemoArgs),
     Data(DataArgs),
+    Zoo(ZooArgs),
     Init(InitArgs),
     FindRate(FindRateArgs),
     Train(TrainArgs),

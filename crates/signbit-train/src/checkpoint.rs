@@ -286,12 +286,12 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
     if header.format != FORMAT {
         return Err(format(format!("checkpoint format {}; this version reads {FORMAT}", header.format)));
     }
-    let parameters = zoo::parameters(&header.recipe, header.input, header.classes.len());
+    let zoo = |source| CheckpointError::Zoo { path: path.into(), source };
+    let parameters = zoo::parameters(&header.recipe, header.input, header.classes.len()).map_err(zoo)?;
     if parameters.saturating_mul(4) > file.len() as u128 {
         return Err(format(format!("the recipe has {parameters} parameters, the file is too small for them")));
     }
-    let mut network = zoo::build(&header.recipe, header.input, header.classes.len())
-        .map_err(|source| CheckpointError::Zoo { path: path.into(), source })?;
+    let mut network = zoo::build(&header.recipe, header.input, header.classes.len()).map_err(zoo)?;
     let numbers = |name: &str, len: usize| -> Result<Vec<f32>, CheckpointError> {
         let view = tensors.tensor(name).map_err(|_| format(format!("the tensor {name} is missing")))?;
         if view.dtype() != Dtype::F32 || view.data().len() != 4 * len {

@@ -2,14 +2,18 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
 use signbit_kernels::Isa;
 use signbit_model::{DType, Model, Shape, ValueType};
 
 use crate::gemm::{Gemm, GemmCrate};
 use crate::op::{Context, Mode, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::params::{Init, ParamId, Params, Role, StateId};
+use crate::params::{Init, ParamId, ParamInfo, Params, Role, StateId};
 use crate::tensor::{Buffers, Tensor, Value};
+
+/// Numbers per task where gradients are added.
+const CHUNK: usize = 64 * 1024;
 
 /// A network that cannot be built.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -61,6 +65,17 @@ impl NetworkBuilder {
         Self { input, nodes: Vec::new(), params: Params::default(), rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
+    /// An empty network whose tensors take no memory until it is finished and then hold 0: to learn how large it is.
+    pub fn blank(input: Shape) -> Self {
+        Self { params: Params::blank(), ..Self::new(input, 0) }
+    }
+
+    /// How many trained numbers and running statistics the network has so far.
+    pub fn sizes(&self) -> (u128, u128) {
+        let sum = |infos: &[ParamInfo]| infos.iter().map(ParamInfo::elements).fold(0, u128::saturating_add);
+        (sum(self.params.infos()), sum(self.params.state_infos()))
+    }
+
     /// The network's input.
     pub fn input(&self) -> Var {
         Var(0)
@@ -79,6 +94,11 @@ impl NetworkBuilder {
     /// A new tensor of running statistics.
     pub fn state(&mut self, name: &str, len: usize, fill: f32) -> StateId {
         self.params.add_state(name, len, fill)
+    }
+
+    /// A new tensor of numbers that are not trained.
+    pub fn constant(&mut self, name: &str, numbers: &[f32]) -> StateId {
+        self.params.add_fixed(name, numbers)
     }
 
     /// Adds an operator over earlier values.
@@ -104,10 +124,11 @@ impl NetworkBuilder {
     ///
     /// # Errors
     /// If the last value is not real.
-    pub fn finish(self) -> Result<Network, NetworkError> {
+    pub fn finish(mut self) -> Result<Network, NetworkError> {
         if self.nodes.last().is_none_or(|n| n.ty.dtype != DType::F32) {
             return Err(NetworkError::Output);
         }
+        self.params.fill_blank();
         let mut last_read = vec![0; self.nodes.len() + 1];
         for (i, node) in self.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -290,7 +311,9 @@ impl Network {
                 let Some(grad) = grad else { continue };
                 match &mut grads[v] {
                     Some(sum) => {
-                        sum.data.iter_mut().zip(&grad.data).for_each(|(s, g)| *s += g);
+                        sum.data.par_chunks_mut(CHUNK).zip(grad.data.par_chunks(CHUNK)).for_each(|(sum, grad)| {
+                            sum.iter_mut().zip(grad).for_each(|(s, g)| *s += g);
+                        });
                         self.buffers.give(grad.data);
                     }
                     slot => *slot = Some(grad),

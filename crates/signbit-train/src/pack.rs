@@ -123,6 +123,18 @@ impl<'a> Packer<'a> {
         }
     }
 
+    /// The value with what is pending applied, as real numbers: integers by a node `name/real`, bits by `name/unpack`.
+    pub fn real(&mut self, name: &str, x: &Packed) -> Packed {
+        let x = self.settled(name, x);
+        let real = ValueType::new(x.ty.shape, DType::F32);
+        match x.ty.dtype {
+            DType::F32 => x,
+            // Times 1 plus 0 is exact.
+            DType::I32 => self.node(&format!("{name}/real"), Op::Affine { mul: 1.0, add: 0.0 }, &[&x], real),
+            DType::Bits => self.node(&format!("{name}/unpack"), Op::Unpack, &[&x], real),
+        }
+    }
+
     /// The value with a pending pooling applied.
     fn pooled(&mut self, x: &Packed) -> Packed {
         let Some(pool) = &x.pool else { return x.clone() };

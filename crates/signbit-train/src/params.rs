@@ -24,6 +24,8 @@ pub enum Role {
     Weight,
     /// Biases, batch-norm factors and the like.
     Other,
+    /// Numbers that never change.
+    Fixed,
 }
 
 /// The first values of a tensor.
@@ -54,6 +56,11 @@ pub struct ParamInfo {
 }
 
 impl ParamInfo {
+    /// How many numbers it has.
+    pub fn elements(&self) -> u128 {
+        self.shape.iter().fold(1, |n, &d| n.saturating_mul(d as u128))
+    }
+
     /// The layer that the tensor belongs to: its name without the last part.
     pub fn layer(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(layer, _)| layer)
@@ -68,33 +75,63 @@ pub struct Params {
     grads: Vec<f32>,
     states: Vec<ParamInfo>,
     state: Vec<f32>,
+    blank: bool,
 }
 
 impl Params {
+    /// No tensors yet; those that are added take no memory before [`Params::fill_blank`].
+    pub(crate) fn blank() -> Self {
+        Self { blank: true, ..Self::default() }
+    }
+
+    /// Gives blank tensors their memory, all 0.
+    pub(crate) fn fill_blank(&mut self) {
+        if self.blank {
+            let end = |infos: &[ParamInfo]| infos.last().map_or(0, |info| info.range.end);
+            self.values = vec![0.0; end(&self.infos)];
+            self.grads = vec![0.0; self.values.len()];
+            self.state = vec![0.0; end(&self.states)];
+        }
+    }
+
     /// Adds a trained tensor.
     pub fn add(&mut self, rng: &mut ChaCha8Rng, name: &str, shape: &[usize], role: Role, init: Init) -> ParamId {
-        let start = self.values.len();
-        let len: usize = shape.iter().product();
+        let start = self.infos.last().map_or(0, |info| info.range.end);
+        let len = shape.iter().fold(1, |n: usize, &d| n.saturating_mul(d));
         match init {
+            _ if self.blank => {}
             Init::Constant(x) => self.values.resize(start + len, x),
             Init::Glorot { fan_in, fan_out } => {
                 let bound = (6.0 / (fan_in + fan_out) as f32).sqrt();
                 self.values.extend((0..len).map(|_| rng.random_range(-bound..=bound)));
             }
         }
-        self.grads.resize(start + len, 0.0);
-        let info = ParamInfo { name: name.into(), shape: shape.into(), range: start..start + len, role };
+        self.grads.resize(self.values.len(), 0.0);
+        let info = ParamInfo { name: name.into(), shape: shape.into(), range: start..start.saturating_add(len), role };
         self.infos.push(info);
         ParamId(self.infos.len() - 1)
     }
 
     /// Adds a tensor of running statistics, all `fill`.
     pub fn add_state(&mut self, name: &str, len: usize, fill: f32) -> StateId {
-        let start = self.state.len();
-        self.state.resize(start + len, fill);
-        let info = ParamInfo { name: name.into(), shape: vec![len], range: start..start + len, role: Role::Other };
+        let start = self.states.last().map_or(0, |info| info.range.end);
+        let range = start..start.saturating_add(len);
+        if !self.blank {
+            self.state.resize(range.end, fill);
+        }
+        let info = ParamInfo { name: name.into(), shape: vec![len], range, role: Role::Other };
         self.states.push(info);
         StateId(self.states.len() - 1)
+    }
+
+    /// Adds a tensor of numbers that never change; they stand among the running statistics.
+    pub fn add_fixed(&mut self, name: &str, numbers: &[f32]) -> StateId {
+        let id = self.add_state(name, numbers.len(), 0.0);
+        self.states[id.0].role = Role::Fixed;
+        if !self.blank {
+            self.state_mut(id).copy_from_slice(numbers);
+        }
+        id
     }
 
     /// A tensor's numbers.

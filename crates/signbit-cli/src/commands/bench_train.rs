@@ -32,7 +32,7 @@ EXAMPLE:
   signbit bench-train mlp --batch 100 --threads 1 --steps 20 --json"
 )]
 pub(crate) struct BenchTrainArgs {
-    /// The network: mlp, small-cnn, binarynet or xnornet-small
+    /// The network, of those that `signbit zoo list` names
     network: String,
     /// Pictures per step
     #[arg(long, value_name = "N", default_value_t = 100)]

@@ -18,7 +18,7 @@ EXAMPLE:
   signbit init binarynet -o big.toml
   signbit train big.toml --data cifar10 --out runs/big")]
 pub(crate) struct InitArgs {
-    /// The network: mlp, small-cnn, binarynet or xnornet-small
+    /// The network, of those that `signbit zoo list` names
     #[arg(default_value = "small-cnn")]
     network: String,
     /// The file to write

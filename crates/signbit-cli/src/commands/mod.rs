@@ -21,6 +21,7 @@ pub(crate) mod summary;
 pub(crate) mod train;
 pub(crate) mod training;
 pub(crate) mod verify;
+pub(crate) mod zoo;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Predict(args) => predict::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Summary(args) => summary::run(&args),
+        Command::Zoo(args) => zoo::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Report(args) => report::run(&args),

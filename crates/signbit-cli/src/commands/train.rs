@@ -36,7 +36,7 @@ Ctrl-C finishes the step, saves and ends; --resume goes on from there, to the sa
 With --resume the choices of the run stand in place of the defaults, and only --epochs and --patience may be others."
 )]
 pub(crate) struct TrainArgs {
-    /// A network (mlp, small-cnn, binarynet, xnornet-small) or a recipe's file.toml; may be left out with --resume
+    /// A network (`signbit zoo list` names them) or a recipe's file.toml; may be left out with --resume
     recipe: Option<String>,
     /// digits, mnist, fashion-mnist, cifar10, a folder of pictures, IDX or CIFAR files, or a .npz file [default: the
     /// recipe's data.source]
@@ -64,18 +64,19 @@ pub(crate) struct TrainArgs {
     /// Highest learning rate [default: 0.003]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f32>,
-    /// Units of mlp's hidden layers [default: 1024]; channels of the first stage of small-cnn and xnornet-small
-    /// [default: 64], of binarynet [default: 128]
+    /// Units of mlp's hidden layers [default: 1024]; channels of the first stage of the others [default: 64], of
+    /// binarynet [default: 128], of xnornet [default: 96], of bireal-resnet20, quicknet-small and reactnet-a [default: 32]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
-    /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign [default: ste_sign]
+    /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign [default: ste_sign]; of bireal networks and
+    /// reactnet-a [default: approx_sign]
     #[arg(long, value_name = "NAME")]
     quantizer: Option<String>,
     /// Another one for the weights [default: ste_sign, or --quantizer]
     #[arg(long, value_name = "NAME")]
     weight_quantizer: Option<String>,
-    /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none], of xnornet-small
-    /// [default: alpha_k]
+    /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none], of xnornet
+    /// [default: alpha], of xnornet-small [default: alpha_k]
     #[arg(long, value_name = "NAME", value_parser = named::<ScaleFactor>)]
     scale: Option<ScaleFactor>,
     /// Optimiser [default: adam]

@@ -49,6 +49,7 @@ pub(super) fn read(
         NetworkKind::SmallCnn => "dense6",
         NetworkKind::BinaryNet => "dense9",
         NetworkKind::XnorNetSmall => "dense7",
+        _ => "dense",
     };
     let bias = format!("{last}.bias");
     let classes = match weights.shape(&bias) {
@@ -56,10 +57,14 @@ pub(super) fn read(
         Some(found) => {
             return Err(ConvertError::WeightShape { name: bias, expected: "[classes]".into(), found: found.to_vec() });
         }
-        None => return Err(weights.missing(&bias)),
+        // XNOR-Net's last layer has none.
+        None => match weights.shape(&format!("{last}.weight")) {
+            Some(&[classes, _]) if recipe.network == NetworkKind::XnorNet => classes,
+            _ => return Err(weights.missing(&bias)),
+        },
     };
     // A number takes two bytes or more; the network is built only where the file can hold it.
-    let parameters = zoo::parameters(recipe, input, classes);
+    let parameters = zoo::parameters(recipe, input, classes).map_err(|e| wrong(e.to_string()))?;
     if parameters.saturating_mul(2) > size as u128 {
         return Err(wrong(format!("it has {parameters} parameters, the file is too small for them")));
     }
@@ -117,7 +122,7 @@ fn fill(
         NetworkKind::Mlp => Some(input.c),
         NetworkKind::SmallCnn => Some(2 * recipe.width),
         NetworkKind::BinaryNet => Some(4 * recipe.width),
-        NetworkKind::XnorNetSmall => None,
+        _ => None,
     };
     let params = network.params_mut();
     for info in params.infos().to_vec() {
@@ -138,7 +143,7 @@ fn fill(
         }
         params.values_mut()[info.range].copy_from_slice(&data);
     }
-    for info in params.state_infos().to_vec() {
+    for info in params.state_infos().to_vec().into_iter().filter(|info| info.role != Role::Fixed) {
         let data = numbers(weights, &info)?;
         params.states_mut()[info.range].copy_from_slice(&data);
     }

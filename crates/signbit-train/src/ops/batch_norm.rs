@@ -15,10 +15,24 @@ use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, ParamId, Params, Role, StateId};
 use crate::tensor::{Tensor, Value};
 
-/// Share of the old running statistics in the new ones.
-const MOMENTUM: f32 = 0.9;
-/// Keeps the root away from 0.
-const EPSILON: f32 = 1e-5;
+/// The choices of a batch norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormOptions {
+    /// Share of the old running statistics in the new ones (Keras' momentum; PyTorch's is 1 minus this).
+    pub momentum: f32,
+    /// Keeps the root away from 0.
+    pub epsilon: f32,
+    /// Whether there is a trained factor gamma; else it is 1.
+    pub scale: bool,
+    /// Whether there is a trained offset beta; else it is 0.
+    pub center: bool,
+}
+
+impl Default for NormOptions {
+    fn default() -> Self {
+        Self { momentum: 0.9, epsilon: 1e-5, scale: true, center: true }
+    }
+}
 
 /// Factor and offset of a normalisation, per channel.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,8 +61,9 @@ impl Affine {
 /// [`BatchNormSign`](super::BatchNormSign) share.
 #[derive(Debug)]
 pub(super) struct Norm {
-    gamma: ParamId,
-    beta: ParamId,
+    options: NormOptions,
+    gamma: Option<ParamId>,
+    beta: Option<ParamId>,
     mean: StateId,
     var: StateId,
     batch_mean: Vec<f32>,
@@ -58,23 +73,30 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    pub(super) fn new(builder: &mut NetworkBuilder, name: &str, c: usize) -> Self {
-        let gamma = builder.param(&format!("{name}.gamma"), &[c], Role::Other, Init::Constant(1.0));
-        let beta = builder.param(&format!("{name}.beta"), &[c], Role::Other, Init::Constant(0.0));
+    pub(super) fn new(builder: &mut NetworkBuilder, name: &str, c: usize, options: NormOptions) -> Self {
+        let mut param =
+            |tensor: &str, value| builder.param(&format!("{name}.{tensor}"), &[c], Role::Other, Init::Constant(value));
+        let gamma = options.scale.then(|| param("gamma", 1.0));
+        let beta = options.center.then(|| param("beta", 0.0));
         let mean = builder.state(&format!("{name}.mean"), c, 0.0);
         let var = builder.state(&format!("{name}.var"), c, 1.0);
-        Self { gamma, beta, mean, var, batch_mean: vec![], batch_inv: vec![], affine: Affine::default() }
+        Self { options, gamma, beta, mean, var, batch_mean: vec![], batch_inv: vec![], affine: Affine::default() }
     }
 
     /// The factors in evaluation mode.
     pub(super) fn folded(&self, params: &Params) -> Affine {
-        let inv: Vec<f32> = params.state(self.var).iter().map(|v| 1.0 / (v + EPSILON).sqrt()).collect();
+        let epsilon = self.options.epsilon;
+        let inv: Vec<f32> = params.state(self.var).iter().map(|v| 1.0 / (v + epsilon).sqrt()).collect();
         self.affine_of(params, params.state(self.mean), &inv)
     }
 
     fn affine_of(&self, params: &Params, mean: &[f32], inv: &[f32]) -> Affine {
-        let m: Vec<f32> = params.value(self.gamma).iter().zip(inv).map(|(g, i)| g * i).collect();
-        let b = params.value(self.beta).iter().zip(mean.iter().zip(&m)).map(|(b, (mean, m))| b - mean * m).collect();
+        let m: Vec<f32> = match self.gamma {
+            Some(gamma) => params.value(gamma).iter().zip(inv).map(|(g, i)| g * i).collect(),
+            None => inv.to_vec(),
+        };
+        let beta = |c: usize| self.beta.map_or(0.0, |beta| params.value(beta)[c]);
+        let b = mean.iter().zip(&m).enumerate().map(|(c, (mean, m))| beta(c) - mean * m).collect();
         Affine { m, b }
     }
 
@@ -94,8 +116,9 @@ impl Norm {
         let batch_var: Vec<f64> =
             sums.0.iter().zip(&sums.1).map(|(s, q)| (q / n - (s / n) * (s / n)).max(0.0)).collect();
         self.batch_mean = sums.0.iter().zip(&shift).map(|(s, shift)| (s / n + f64::from(*shift)) as f32).collect();
-        self.batch_inv = batch_var.iter().map(|v| 1.0 / (*v as f32 + EPSILON).sqrt()).collect();
-        let blend = |old: &mut f32, new: f32| *old = MOMENTUM * *old + (1.0 - MOMENTUM) * new;
+        let NormOptions { momentum, epsilon, .. } = self.options;
+        self.batch_inv = batch_var.iter().map(|v| 1.0 / (*v as f32 + epsilon).sqrt()).collect();
+        let blend = |old: &mut f32, new: f32| *old = momentum * *old + (1.0 - momentum) * new;
         cx.params.state_mut(self.mean).iter_mut().zip(&self.batch_mean).for_each(|(o, m)| blend(o, *m));
         // The unbiased variance, as the population's is estimated from one batch.
         let unbias = n / (n - 1.0).max(1.0);
@@ -118,8 +141,11 @@ impl Norm {
         let c = x.shape.c;
         let (mean, inv) = (&self.batch_mean[..c], &self.batch_inv[..c]);
         let sums = prepared_channel_sums(&x.data, dy, c, prepare, |x, d, c| (d, d * ((x - mean[c]) * inv[c])));
-        cx.params.grad_mut(self.beta).iter_mut().zip(&sums.0).for_each(|(g, s)| *g = *s as f32);
-        cx.params.grad_mut(self.gamma).iter_mut().zip(&sums.1).for_each(|(g, s)| *g = *s as f32);
+        for (param, sums) in [(self.beta, &sums.0), (self.gamma, &sums.1)] {
+            if let Some(param) = param {
+                cx.params.grad_mut(param).iter_mut().zip(sums).for_each(|(g, s)| *g = *s as f32);
+            }
+        }
         let n = x.rows() as f64;
         // dx = m dy + u x + v, with the constant and the linear part collected per channel.
         let m = &self.affine.m;
@@ -154,8 +180,16 @@ impl BatchNorm {
     /// # Errors
     /// Where the input is not real.
     pub fn add(builder: &mut NetworkBuilder, name: &str, x: Var) -> Result<Var, NetworkError> {
-        let norm = Norm::new(builder, name, builder.ty(x).shape.c);
-        builder.add(name, Box::new(Self { norm }), &[x])
+        Self::with(builder, name, x, NormOptions::default())
+    }
+
+    /// As [`BatchNorm::add`], with choices.
+    ///
+    /// # Errors
+    /// Where the input is not real.
+    pub fn with(b: &mut NetworkBuilder, name: &str, x: Var, options: NormOptions) -> Result<Var, NetworkError> {
+        let norm = Norm::new(b, name, b.ty(x).shape.c, options);
+        b.add(name, Box::new(Self { norm }), &[x])
     }
 }
 
@@ -205,6 +239,10 @@ mod tests {
     #[test]
     fn gradients_by_finite_differences() {
         Check::new(3, Shape::new(4, 2, 5), |b, x| BatchNorm::add(b, "norm", x)).all(0.01, 5e-3);
+        for (scale, center) in [(false, true), (true, false), (false, false)] {
+            let options = NormOptions { scale, center, epsilon: 1e-3, ..NormOptions::default() };
+            Check::new(3, Shape::new(4, 2, 5), |b, x| BatchNorm::with(b, "norm", x, options)).all(0.01, 5e-3);
+        }
     }
 
     /// After many batches of one distribution, evaluation and training agree.

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use signbit_kernels::bits;
 use signbit_model::{DType, ValueType};
 
-use super::batch_norm::Norm;
+use super::batch_norm::{Norm, NormOptions};
 use super::rows::per_task;
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
@@ -40,7 +40,21 @@ impl BatchNormSign {
         x: Var,
         quantizer: Arc<dyn Quantizer>,
     ) -> Result<Var, NetworkError> {
-        let norm = Norm::new(builder, name, builder.ty(x).shape.c);
+        Self::with(builder, name, x, quantizer, NormOptions::default())
+    }
+
+    /// As [`BatchNormSign::add`], with choices of the batch norm.
+    ///
+    /// # Errors
+    /// Where the input is not real.
+    pub fn with(
+        builder: &mut NetworkBuilder,
+        name: &str,
+        x: Var,
+        quantizer: Arc<dyn Quantizer>,
+        options: NormOptions,
+    ) -> Result<Var, NetworkError> {
+        let norm = Norm::new(builder, name, builder.ty(x).shape.c, options);
         builder.add(name, Box::new(Self { norm, quantizer }), &[x])
     }
 }

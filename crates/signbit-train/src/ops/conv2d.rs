@@ -5,8 +5,8 @@ use signbit_kernels::{Conv, Padding};
 use signbit_model::{DType, Geometry, Op, Shape, Tensor as ModelTensor, ValueType};
 
 use super::im2row::{Dx, Im2Row};
-use super::real;
 use super::shapes::{conv_of, conv_output, conv_weights, geometry_of};
+use super::{depthwise, real};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
@@ -65,7 +65,8 @@ impl Operator for Conv2d {
         let conv = self.at(x.n);
         let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
         let mut out = cx.buffers.real(conv.n * shape.elements());
-        if cx.mode == Mode::Eval {
+        // A depthwise convolution is no product of matrices.
+        if cx.mode == Mode::Eval || depthwise::is_depthwise(&conv) {
             let weights = cx.params.value(self.weight);
             real::fixed_order(cx.isa, cx.buffers, &conv, &x.data, weights, None, &mut out);
         } else {
@@ -80,6 +81,13 @@ impl Operator for Conv2d {
         let x = pass.input(0).real();
         let conv = self.at(x.n);
         let mut dx = pass.wanted[0].then(|| cx.buffers.real(x.data.len()));
+        if depthwise::is_depthwise(&conv) {
+            let (weights, dw) = cx.params.value_and_grad(self.weight);
+            let to = dx.as_deref_mut().unwrap_or_default();
+            depthwise::backward(&conv, cx.buffers, Some(&x.data), weights, &pass.grad.data, dw, to);
+            cx.buffers.give(pass.grad.data);
+            return vec![dx.map(|dx| Tensor::new(x.n, x.shape, dx))];
+        }
         let im2row = Im2Row::new(conv, 0.0);
         let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
         let (weights, dw) = cx.params.value_and_grad(self.weight);
@@ -94,7 +102,7 @@ impl Operator for Conv2d {
         let shape = conv_weights(conv).0.to_vec();
         let tensor = ModelTensor::F32 { shape, data: packer.params().value(self.weight).to_vec() };
         let weight = packer.tensor(format!("{name}.weight"), tensor);
-        let x = packer.settled(name, &inputs[0]);
+        let x = packer.real(name, &inputs[0]);
         let out = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
         let op = Op::Conv2d { weight, bias: None, geometry: geometry_of(conv), groups: conv.groups };
         Ok(packer.node(name, op, &[&x], ValueType::new(out, DType::F32)))
@@ -116,6 +124,9 @@ mod tests {
         ];
         for (geometry, groups) in geometries {
             Check::new(3, Shape::new(5, 4, 4), |b, x| Conv2d::add(b, "conv", x, 8, geometry, groups)).all(0.05, 1e-3);
+        }
+        for geometry in [Geometry::same(5, 4, [3, 3], [2, 2], [1, 1]), Geometry::padded([3, 2], [1, 1], 1)] {
+            Check::new(12, Shape::new(5, 4, 4), |b, x| Conv2d::add(b, "conv", x, 4, geometry, 4)).all(0.05, 1e-3);
         }
     }
 }

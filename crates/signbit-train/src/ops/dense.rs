@@ -125,11 +125,7 @@ impl Operator for Dense {
             let tensor = ModelTensor::F32 { shape: vec![self.outputs], data: params.value(bias).to_vec() };
             packer.tensor(format!("{name}.bias"), tensor)
         });
-        let mut x = packer.settled(name, &inputs[0]);
-        if x.ty.dtype != DType::F32 {
-            let real = ValueType::new(x.ty.shape, DType::F32);
-            x = packer.node(&format!("{name}/unpack"), Op::Unpack, &[&x], real);
-        }
+        let x = packer.real(name, &inputs[0]);
         let ty = ValueType::new(Shape::vector(self.outputs), DType::F32);
         Ok(packer.node(name, Op::Dense { weight, bias }, &[&x], ty))
     }

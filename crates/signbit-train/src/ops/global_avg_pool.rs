@@ -68,7 +68,7 @@ impl Operator for GlobalAvgPool {
     }
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
-        let x = packer.settled(name, &inputs[0]);
+        let x = packer.real(name, &inputs[0]);
         let ty = ValueType::new(Shape::vector(self.input.c), DType::F32);
         Ok(packer.node(name, Op::GlobalAvgPool, &[&x], ty))
     }

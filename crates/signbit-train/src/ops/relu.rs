@@ -2,6 +2,7 @@
 
 use signbit_model::{DType, Op, ValueType};
 
+use super::CHUNK;
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -12,9 +13,6 @@ use rayon::prelude::*;
 /// y = max(x, 0). See [`Relu::add`].
 #[derive(Clone, Copy, Debug)]
 pub struct Relu;
-
-/// Numbers per task.
-const CHUNK: usize = 64 * 1024;
 
 impl Relu {
     /// Adds a ReLU to a network.
@@ -63,7 +61,7 @@ impl Operator for Relu {
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let x = packer.settled(name, &inputs[0]);
-        Ok(packer.node(name, Op::Relu, &[&x], x.ty))
+        Ok(packer.node(name, Op::Relu, &[&x], ValueType::new(x.ty.shape, DType::F32)))
     }
 }
 

@@ -118,6 +118,7 @@ fn comments() -> Vec<(&'static str, String)> {
         fixed("batch", "Pictures per step."),
         fixed("loss", "cross_entropy or squared_error."),
         fixed("seed", "Decides initial weights, the order of pictures and their changes."),
+        fixed("norm_momentum", "Share of batch norm's old running statistics in the new ones."),
         fixed("augmentation.flip", "Mirror half of them left to right."),
         fixed("augmentation.shift", "Move by up to so many pixels."),
         fixed("augmentation.brightness", "Change the brightness by up to this share, 0 to 1."),

@@ -2,32 +2,19 @@
 //! packed, checked and repeated.
 
 mod file;
+mod networks;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use networks::{NETWORKS, NetworkKind};
 
 use crate::data::{Augmentation, DataOptions};
 use crate::ops::WeightScale;
 use crate::optim::{Adam, Decay, Optimizer, Sgd};
 use crate::quantizer::{self, Quantizer};
 use crate::range::{MAX_SEED, OutOfRange, SEEDS};
-
-/// The networks of this crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NetworkKind {
-    /// Three hidden dense layers (Courbariaux et al. 2016, arXiv 1602.02830, section 2.2).
-    Mlp,
-    /// 64C3-64C3-MP2-128C3-128C3-MP2-512.
-    SmallCnn,
-    /// Three stages of two convolutions, two dense layers (Courbariaux et al. 2016, section 2.3).
-    #[serde(rename = "binarynet")]
-    BinaryNet,
-    /// Blocks with the scale factors alpha and K (Rastegari et al. 2016, arXiv 1603.05279, section 3.2).
-    #[serde(rename = "xnornet-small")]
-    XnorNetSmall,
-}
 
 /// The scale factors of binary layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,9 +84,6 @@ pub enum LossKind {
 /// Highest learning rate of a real-valued twin that is given none.
 pub const TWIN_RATE: f32 = 1e-3;
 
-/// The names of the networks.
-pub const NETWORKS: [&str; 4] = ["mlp", "small-cnn", "binarynet", "xnornet-small"];
-
 /// Every choice of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +119,9 @@ pub struct Recipe {
     pub loss: LossKind,
     /// Decides initial weights and the order of samples.
     pub seed: u64,
+    /// Share of the old running statistics in the new ones of a batch norm.
+    #[serde(default = "networks::norm_momentum")]
+    pub norm_momentum: f32,
     /// How training pictures are changed.
     pub augmentation: Augmentation,
     /// Where the data is and how it is brought into shape.
@@ -210,20 +197,10 @@ impl Recipe {
             loss: LossKind::CrossEntropy,
             seed: 0,
             augmentation: Augmentation::default(),
+            norm_momentum: networks::norm_momentum(),
             data: DataOptions::default(),
         };
-        // What is usual for photographs as small as those of CIFAR-10.
-        let augmentation = Augmentation { flip: true, shift: 2, ..Augmentation::default() };
-        match name {
-            "mlp" => Ok(base),
-            "small-cnn" => Ok(Self { network: NetworkKind::SmallCnn, width: 64, ..base }),
-            "binarynet" => Ok(Self { network: NetworkKind::BinaryNet, width: 128, augmentation, ..base }),
-            "xnornet-small" => {
-                let scale = ScaleFactor::AlphaK;
-                Ok(Self { network: NetworkKind::XnorNetSmall, width: 64, scale, augmentation, ..base })
-            }
-            _ => Err(RecipeError::Network(name.into())),
-        }
+        networks::defaults(name, base)
     }
 
     /// The same recipe in real numbers. Real weights want smaller steps than latent ones, whose size counts only by
@@ -264,6 +241,9 @@ impl Recipe {
         OutOfRange::unless((1..=100_000).contains(&self.epochs), "epochs", self.epochs, "from 1 to 100000")?;
         OutOfRange::unless((2..=65_536).contains(&self.batch), "batch", self.batch, "from 2 to 65536")?;
         OutOfRange::unless(self.seed <= MAX_SEED, "seed", self.seed, SEEDS)?;
+        let momentum = self.norm_momentum;
+        let ok = (0.0..1.0).contains(&momentum);
+        OutOfRange::unless(ok, "momentum of batch norm", momentum, "from 0 to below 1")?;
         self.augmentation.validate()?;
         self.data.validate()?;
         if let OptimizerKind::Sgd { momentum } = self.optimizer {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use signbit_kernels::Padding;
-use signbit_model::{Geometry, Shape};
+use signbit_model::Geometry;
 
 use super::ZooError;
-use crate::network::{Network, NetworkBuilder, Var};
+use crate::network::{NetworkBuilder, Var};
 use crate::ops::{
     ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, GlobalAvgPool,
-    MaxPool2d, MulMap, Relu, Sign,
+    MaxPool2d, MulMap, NormOptions, Relu, Sign,
 };
 use crate::quantizer::Quantizer;
 use crate::recipe::{Recipe, ScaleFactor};
@@ -23,25 +23,31 @@ pub(super) struct Activations {
     real: Option<Var>,
 }
 
+impl Activations {
+    /// The values themselves.
+    pub(super) fn x(self) -> Var {
+        self.x
+    }
+}
+
 /// Adds blocks to a network in the way that a recipe asks for.
 pub(super) struct Blocks {
-    builder: NetworkBuilder,
-    twin: bool,
-    scale: ScaleFactor,
-    quantizer: Arc<dyn Quantizer>,
-    weight_quantizer: Arc<dyn Quantizer>,
+    pub(super) builder: NetworkBuilder,
+    pub(super) twin: bool,
+    pub(super) scale: ScaleFactor,
+    pub(super) quantizer: Arc<dyn Quantizer>,
+    pub(super) weight_quantizer: Arc<dyn Quantizer>,
+    pub(super) norm: NormOptions,
 }
 
 impl Blocks {
-    pub(super) fn new(recipe: &Recipe, input: Shape) -> Result<(Self, Activations), ZooError> {
-        let builder = NetworkBuilder::new(input, recipe.seed);
+    /// Blocks for `builder`'s network.
+    pub(super) fn new(recipe: &Recipe, builder: NetworkBuilder) -> Result<(Self, Activations), ZooError> {
         let x = Activations { x: builder.input(), real: None };
         let (quantizer, weight_quantizer) = (recipe.quantizer()?, recipe.weight_quantizer()?);
-        Ok((Self { builder, twin: recipe.twin, scale: recipe.scale, quantizer, weight_quantizer }, x))
-    }
-
-    pub(super) fn finish(self) -> Result<Network, ZooError> {
-        Ok(self.builder.finish()?)
+        let norm = NormOptions { momentum: recipe.norm_momentum, ..NormOptions::default() };
+        let Recipe { twin, scale, .. } = *recipe;
+        Ok((Self { builder, twin, scale, quantizer, weight_quantizer, norm }, x))
     }
 
     /// 3x3 "same" geometry over the height and width of `x`.
@@ -101,17 +107,17 @@ impl Blocks {
         }
         let b = &mut self.builder;
         if !self.scale.map() {
-            let x = BatchNormSign::add(b, name, x, self.quantizer.clone())?;
+            let x = BatchNormSign::with(b, name, x, self.quantizer.clone(), self.norm)?;
             return Ok(Activations { x, real: None });
         }
-        let y = BatchNorm::add(b, name, x)?;
+        let y = BatchNorm::with(b, name, x, self.norm)?;
         let x = Sign::add(b, &format!("{name}.sign"), y, self.quantizer.clone())?;
         Ok(Activations { x, real: Some(y) })
     }
 
     /// Batch norm and ReLU: real numbers for a real layer.
     pub(super) fn real_activate(&mut self, name: &str, x: Var) -> Result<Activations, ZooError> {
-        let y = BatchNorm::add(&mut self.builder, name, x)?;
+        let y = BatchNorm::with(&mut self.builder, name, x, self.norm)?;
         let x = Relu::add(&mut self.builder, &format!("{name}.relu"), y)?;
         Ok(Activations { x, real: None })
     }
