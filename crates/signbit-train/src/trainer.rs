@@ -159,6 +159,7 @@ impl<'d> Trainer<'d> {
         };
         let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
+        self.network.set_progress(done as f32 / recipe.epochs as f32);
         let params = self.network.params();
         let Underway { steps: before, mut loss, mut right, signs } =
             self.header.underway.take().unwrap_or_else(|| Underway::of(params));

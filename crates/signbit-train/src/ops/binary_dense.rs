@@ -6,13 +6,14 @@ use rayon::prelude::*;
 use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
-use super::binary_weights::{BinaryWeights, TASK, WeightScale};
+use super::binary_weights::{BinaryWeights, TASK};
 use super::shapes::dense_output;
+use super::weight_scale::WeightScale;
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::params::{Init, Role};
+use crate::params::Init;
 use crate::quantizer::Quantizer;
 use crate::tensor::{Tensor, Value};
 
@@ -28,7 +29,7 @@ impl BinaryDense {
     /// Adds a binary dense layer with `outputs` outputs to a network. The input must be a vector.
     ///
     /// # Errors
-    /// Where it is not; flatten it first.
+    /// Where it is not; flatten it first. Where the quantizer is none of weights.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
@@ -39,8 +40,7 @@ impl BinaryDense {
     ) -> Result<Var, NetworkError> {
         let k = builder.ty(x).shape.c;
         let init = Init::Glorot { fan_in: k, fan_out: outputs };
-        let latent = builder.param(&format!("{name}.latent"), &[outputs, k], Role::Latent, init);
-        let weights = BinaryWeights::new(latent, quantizer, scale);
+        let weights = BinaryWeights::new(builder, name, &[outputs, k], init, quantizer, scale);
         builder.add(name, Box::new(Self { k, outputs, weights }), &[x])
     }
 
@@ -55,7 +55,12 @@ impl Operator for BinaryDense {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        self.weights.check()?;
         dense_output(inputs[0], self.outputs)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        self.weights.set_progress(progress);
     }
 
     fn needs(&self) -> Needs {

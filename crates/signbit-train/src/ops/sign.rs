@@ -11,7 +11,7 @@ use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::quantizer::Quantizer;
+use crate::quantizer::{self, Quantizer};
 use crate::tensor::{BitTensor, Tensor, Value};
 
 /// +1 where x >= 0, else -1. See [`Sign::add`].
@@ -24,7 +24,7 @@ impl Sign {
     /// Adds a sign to a network.
     ///
     /// # Errors
-    /// Where the input is not real.
+    /// Where the input is not real, or the quantizer is none for it.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
@@ -41,7 +41,12 @@ impl Operator for Sign {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        quantizer::check_sign(&*self.quantizer)?;
         same_as_real(inputs, DType::Bits)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        quantizer::advance(&mut self.quantizer, progress);
     }
 
     fn needs(&self) -> Needs {
