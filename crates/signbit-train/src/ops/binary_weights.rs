@@ -75,9 +75,8 @@ impl BinaryWeights {
             Kind::Balanced => WeightScale::PowerOfTwo,
             Kind::Sign | Kind::ShiftedSign | Kind::Values(_) => scale,
         };
-        let first = Init::Constant(scale.factor(&[]));
         let learned = (scale == WeightScale::Learned)
-            .then(|| builder.param(&format!("{name}.alpha"), &shape[..1], Role::Other, first));
+            .then(|| builder.param(&format!("{name}.alpha"), &shape[..1], Role::Other, Init::Constant(1.0)));
         let (balanced, rows, packed, alpha, signs) = (vec![], vec![], vec![], vec![], vec![]);
         Self { latent, learned, quantizer, scale, balanced, rows, packed, alpha, signs }
     }

@@ -16,7 +16,7 @@ pub enum WeightScale {
     /// |mean W| of the channel: what some articles print for alpha. It leaves a larger error; it is here to
     /// reproduce them.
     AbsOfMean,
-    /// A trained number per channel (XNOR-Net++, Bulat and Tzimiropoulos 2019, arXiv 1909.13863, section 4.1, case 1),
+    /// A trained number per channel (XNOR-Net++, Bulat and Tzimiropoulos 2019, arXiv 1909.13863, case 1),
     /// parameter `LAYER.alpha`, at first 1. Where it falls below 0, the packed bits of its channel are turned.
     Learned,
     /// mean |W| of the channel that counts as a constant in the backward pass (Bi-Real Net, Liu et al. 2018,

@@ -157,6 +157,20 @@ pub const NAMES: [&str; 11] = [
     "dorefa",
 ];
 
+/// Those of [`NAMES`] that a recipe may name for activations.
+pub fn for_activations() -> Vec<&'static str> {
+    fitting(check_activations)
+}
+
+/// Those of [`NAMES`] that a recipe may name for weights.
+pub fn for_weights() -> Vec<&'static str> {
+    fitting(check_weights)
+}
+
+fn fitting(check: fn(&dyn Quantizer) -> Result<(), String>) -> Vec<&'static str> {
+    NAMES.into_iter().filter(|name| by_name(name).is_some_and(|q| check(&*q).is_ok())).collect()
+}
+
 /// The quantizer of this name, with its default settings.
 pub fn by_name(name: &str) -> Option<Arc<dyn Quantizer>> {
     Some(match name {
@@ -292,6 +306,10 @@ mod tests {
     fn every_name_is_found() {
         assert!(NAMES.iter().all(|n| by_name(n).unwrap().name() == *n && from_text(n).unwrap().name() == *n));
         assert!(by_name("sign").is_none());
+        let names = |(activations, weights): (Vec<_>, Vec<_>)| (activations.join(" "), weights.join(" "));
+        let (activations, weights) = names((for_activations(), for_weights()));
+        assert_eq!(activations, "ste_sign approx_sign swish_sign ede progressive_sign rsign");
+        assert_eq!(weights, "ste_sign approx_sign swish_sign ede progressive_sign magnitude_aware_sign libra_pb");
     }
 
     #[test]

@@ -9,9 +9,9 @@ use super::ZooError;
 use crate::network::{Network, NetworkBuilder, Var};
 use crate::ops::{
     ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, GlobalAvgPool,
-    MaxPool2d, MulMap, Relu, Sign,
+    MaxPool2d, MulMap, RSign, Relu, Sign,
 };
-use crate::quantizer::Quantizer;
+use crate::quantizer::{Kind, Quantizer};
 use crate::recipe::{Recipe, ScaleFactor};
 
 /// Activations between two layers.
@@ -99,14 +99,15 @@ impl Blocks {
         if self.twin {
             return self.real_activate(name, x);
         }
-        let b = &mut self.builder;
-        if !self.scale.map() {
+        let (b, shifted) = (&mut self.builder, self.quantizer.kind() == Kind::ShiftedSign);
+        if !self.scale.map() && !shifted {
             let x = BatchNormSign::add(b, name, x, self.quantizer.clone())?;
             return Ok(Activations { x, real: None });
         }
         let y = BatchNorm::add(b, name, x)?;
-        let x = Sign::add(b, &format!("{name}.sign"), y, self.quantizer.clone())?;
-        Ok(Activations { x, real: Some(y) })
+        let (sign, quantizer) = (format!("{name}.sign"), self.quantizer.clone());
+        let x = if shifted { RSign::add(b, &sign, y, quantizer)? } else { Sign::add(b, &sign, y, quantizer)? };
+        Ok(Activations { x, real: self.scale.map().then_some(y) })
     }
 
     /// Batch norm and ReLU: real numbers for a real layer.

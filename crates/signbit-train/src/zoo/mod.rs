@@ -52,7 +52,8 @@ pub fn build(recipe: &Recipe, input: Shape, classes: usize) -> Result<Network, Z
     })
 }
 
-/// How many trained numbers the network of `recipe` has, without building it.
+/// How many trained numbers the network of `recipe` has, without building it, and without learned shifts and scale
+/// factors, which are at most one per channel of a layer.
 pub fn parameters(recipe: &Recipe, input: Shape, classes: usize) -> u128 {
     let Shape { h, w, c } = input;
     let [h, w, c, width, classes] = [h, w, c, recipe.width, classes].map(|v| v as u128);
