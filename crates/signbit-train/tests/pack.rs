@@ -83,11 +83,15 @@ fn recipes() -> Vec<Recipe> {
         {
             recipes.push(Recipe { scale, ..base.clone() });
         }
+        recipes.push(base.as_twin(None));
+        // The largest has no layer that small-cnn has not.
+        if name == "binarynet" {
+            continue;
+        }
         for weight_quantizer in ["magnitude_aware_sign", "libra_pb"].map(String::from) {
             recipes.push(Recipe { weight_quantizer, scale: ScaleFactor::None, ..base.clone() });
         }
         recipes.push(Recipe { quantizer: "rsign".into(), ..base.clone() });
-        recipes.push(base.as_twin(None));
     }
     recipes
 }
