@@ -28,7 +28,7 @@ fn stages(name: &str) -> Vec<Arc<dyn Quantizer>> {
 
 /// Left the forward values and the surrogate, right its derivative.
 fn plot(name: &str) -> Result<String, Failed> {
-    let x: Vec<f32> = (-400..=400).map(|i| i as f32 / 200.0).collect();
+    let x: Vec<f32> = (-200..=200).map(|i| i as f32 / 100.0).collect();
     let line = |f: &dyn Fn(f32) -> f32| x.iter().map(|&x| (x, f(x))).collect::<Vec<_>>();
     let stages = stages(name);
     // An earlier stage is fainter.
@@ -37,29 +37,30 @@ fn plot(name: &str) -> Result<String, Failed> {
     let mut svg = String::new();
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     for (part, (title, range)) in area.split_evenly((1, 2)).iter().zip([
-        ("forward, and its surrogate (dark)", -1.6f32..1.6f32),
+        ("forward (grey) and surrogate", -1.6f32..1.6f32),
         ("derivative of the surrogate", -0.1 * highest..1.15 * highest),
     ]) {
         let text = |size: i32| TextStyle::from(("sans-serif", size)).color(&INK);
         let mut chart = ChartBuilder::on(part)
             .margin(6)
             .margin_right(12)
-            .x_label_area_size(24)
-            .y_label_area_size(34)
-            .caption(title, text(13))
+            .x_label_area_size(26)
+            .y_label_area_size(38)
+            .caption(title, text(16))
             .build_cartesian_2d(-2.0f32..2.0, range)?;
         let mut mesh = chart.configure_mesh();
-        mesh.disable_mesh().axis_style(INK.mix(0.5)).label_style(text(11)).x_labels(5).y_labels(5).draw()?;
-        if title.starts_with("forward") {
+        mesh.disable_mesh().axis_style(INK.mix(0.5)).label_style(text(14)).x_labels(5).y_labels(5).draw()?;
+        let forward = title.starts_with("forward");
+        if forward {
             let value = line(&|x| stages[0].value(x));
             chart.draw_series(LineSeries::new(value, INK.mix(0.7).stroke_width(2)))?;
         }
         for (i, q) in stages.iter().enumerate() {
-            let (line, color) = match title.starts_with("forward") {
+            let (line, color) = match forward {
                 true => (line(&|x| q.surrogate(x)), FORWARD),
                 false => (line(&|x| q.derivative(x)), BACKWARD),
             };
-            let inside = line.into_iter().filter(|(_, y)| y.abs() <= highest.max(1.6));
+            let inside = line.into_iter().filter(|(_, y)| !forward || y.abs() <= 1.6);
             chart.draw_series(LineSeries::new(inside, color.mix(shade(i)).stroke_width(2)))?;
         }
     }

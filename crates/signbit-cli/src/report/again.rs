@@ -122,7 +122,11 @@ mod tests {
             ..base
         };
         let line = flags(&other).unwrap();
-        let parts = ["--optimizer sgd --momentum 0.8", "--learning-rate 0.01", "--quantizer swish_sign --weight-quantizer ste_sign"];
+        let parts = [
+            "--optimizer sgd --momentum 0.8",
+            "--learning-rate 0.01",
+            "--quantizer swish_sign --weight-quantizer ste_sign",
+        ];
         for part in parts.into_iter().chain(["--decay step --decay-parts 2", "--decay-factor 0.5"]) {
             assert!(line.contains(part), "{line}");
         }

@@ -121,7 +121,7 @@ pub fn check_activations(quantizer: &dyn Quantizer) -> Result<(), String> {
     }
 }
 
-/// Whether the quantizer may make bits of activations by their sign alone.
+/// Whether the quantizer may make bits of activations by their sign alone, without a parameter.
 pub(crate) fn check_sign(quantizer: &dyn Quantizer) -> Result<(), String> {
     match quantizer.kind() {
         Kind::ShiftedSign => Err(format!("{} learns a shift, for which RSign is the operator", quantizer.name())),

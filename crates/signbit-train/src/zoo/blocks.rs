@@ -9,7 +9,7 @@ use super::ZooError;
 use crate::network::{Network, NetworkBuilder, Var};
 use crate::ops::{
     ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, GlobalAvgPool,
-    MaxPool2d, MulMap, RSign, Relu, Sign,
+    MaxPool2d, MulMap, Relu, Sign,
 };
 use crate::quantizer::{Kind, Quantizer};
 use crate::recipe::{Recipe, ScaleFactor};
@@ -105,8 +105,7 @@ impl Blocks {
             return Ok(Activations { x, real: None });
         }
         let y = BatchNorm::add(b, name, x)?;
-        let (sign, quantizer) = (format!("{name}.sign"), self.quantizer.clone());
-        let x = if shifted { RSign::add(b, &sign, y, quantizer)? } else { Sign::add(b, &sign, y, quantizer)? };
+        let x = Sign::add(b, &format!("{name}.sign"), y, self.quantizer.clone())?;
         Ok(Activations { x, real: self.scale.map().then_some(y) })
     }
 
