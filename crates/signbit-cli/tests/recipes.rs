@@ -55,6 +55,17 @@ const CASES: &[(&str, &str)] = &[
     ("train mlp --data digits --out new --set network=small-cnn", "the network is that of the recipe"),
     ("train mlp --data digits --out new --set brightness=1", "did you mean augmentation.brightness?"),
     ("train mlp --data digits --out new --weight-quantizer signum", "there is no quantizer \"signum\""),
+    (
+        "train mlp --data digits --out new --quantizer dorefa(2)",
+        "dorefa: activations of k bits, from 0 to 1, cannot be packed",
+    ),
+    ("train mlp --data digits --out new --quantizer libra_pb", "libra_pb is a quantizer of weights"),
+    ("train mlp --data digits --out new --weight-quantizer rsign", "rsign is a quantizer of activations"),
+    ("train mlp --data digits --out new --quantizer swish_sign(0)", "the setting in parentheses is the steepness"),
+    (
+        "train xnornet-small --data digits --out new --weight-quantizer libra_pb",
+        "scale: libra_pb has a scale factor of its own; write scale = \"none\"",
+    ),
 ];
 
 #[test]

@@ -191,6 +191,8 @@ fn every_kind_of_recipe_is_packed_without_a_difference() {
         "small-cnn --width 8 --scale alpha_k",
         "small-cnn --width 8 --scale alpha --quantizer approx_sign",
         "mlp --width 24 --scale alpha_k --quantizer swish_sign",
+        "mlp --width 24 --scale learned --quantizer rsign",
+        "small-cnn --width 8 --quantizer ede --weight-quantizer libra_pb",
         "mlp --width 24 --scale abs_of_mean --optimizer sgd --momentum 0.8 --learning-rate 0.01",
         "mlp --width 65 --loss squared_error --decay step --decay-parts 2 --decay-factor 0.5 --warmup-epochs 0.5",
     ];

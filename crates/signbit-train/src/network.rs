@@ -219,6 +219,11 @@ impl Network {
         self.buffers.give(tensor.data);
     }
 
+    /// Tells all operators which share of the training is done, 0 to below 1.
+    pub fn set_progress(&mut self, progress: f32) {
+        self.nodes.iter_mut().for_each(|node| node.op.set_progress(progress));
+    }
+
     /// Runs the network over `[n, h, w, c]` and returns its output.
     ///
     /// # Panics

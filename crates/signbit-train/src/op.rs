@@ -97,6 +97,12 @@ pub trait Operator: Send + Sync {
     /// `Some` for each input that is wanted, `None` for the others.
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>>;
 
+    /// Hears, before each epoch, which share of the training is done, 0 to below 1. An operator whose gradient changes with
+    /// it (a quantizer's, see [`Quantizer::at`](crate::quantizer::Quantizer::at)) takes note; most do not.
+    fn set_progress(&mut self, progress: f32) {
+        let _ = progress;
+    }
+
     /// Adds the operator, as it is in evaluation mode, to the packed graph. The node whose values are the
     /// operator's output is called `name`, helpers before it `name/…`.
     ///

@@ -171,6 +171,7 @@ impl<'d> Trainer<'d> {
         };
         let diverged = TrainError::Diverged { epoch, learning_rate: recipe.learning_rate };
         let start = Instant::now();
+        self.network.set_progress(done as f32 / recipe.epochs as f32);
         let params = self.network.params();
         let Underway { steps: before, mut loss, mut right, signs, mut gradient_norms, mut reached } =
             self.header.underway.take().unwrap_or_else(|| Underway::of(params));

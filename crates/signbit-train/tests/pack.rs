@@ -5,7 +5,10 @@ mod common;
 use common::{Reference, compare, disturb, pictures, preprocessing};
 use signbit_kernels::Isa;
 use signbit_model::Shape;
+use signbit_train::data::DataSet;
+use signbit_train::quantizer::{for_activations, for_weights};
 use signbit_train::recipe::{Recipe, ScaleFactor};
+use signbit_train::trainer::Trainer;
 use signbit_train::verify::{VerifyError, verify};
 use signbit_train::zoo;
 
@@ -14,10 +17,20 @@ fn recipes() -> Vec<Recipe> {
     for (name, width) in [("mlp", 70), ("small-cnn", 9), ("binarynet", 5), ("xnornet-small", 6), ("bireal-resnet20", 4)]
     {
         let base = Recipe { width, ..Recipe::by_name(name).expect("a network of this name") };
-        for scale in [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
+        for scale in
+            [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean, ScaleFactor::Learned]
+        {
             recipes.push(Recipe { scale, ..base.clone() });
         }
         recipes.push(base.as_twin(None));
+        // The largest has no layer that small-cnn has not.
+        if name == "binarynet" {
+            continue;
+        }
+        for weight_quantizer in ["magnitude_aware_sign", "libra_pb"].map(String::from) {
+            recipes.push(Recipe { weight_quantizer, scale: ScaleFactor::None, ..base.clone() });
+        }
+        recipes.push(Recipe { quantizer: "rsign".into(), ..base.clone() });
     }
     recipes
 }
@@ -38,6 +51,38 @@ fn every_recipe_packs_to_the_same_bits_and_outputs() {
             if !report.identical() || report.samples != 120 || (report.bits == 0) == binary {
                 wrong.push(format!("{recipe:?} on {}: {report:?}", isa.name()));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// After some steps of training, with every quantizer and scale factor that a recipe may name.
+#[test]
+fn every_quantizer_and_scale_factor_trains_packs_and_agrees() {
+    let data = DataSet::digits().expect("the digits");
+    let base = Recipe { width: 24, epochs: 2, batch: 400, ..Recipe::by_name("mlp").expect("mlp") };
+    let scale = ScaleFactor::None;
+    let activations = for_activations().into_iter().map(|q| Recipe { quantizer: q.into(), scale, ..base.clone() });
+    let weights = for_weights().into_iter().map(|q| Recipe { weight_quantizer: q.into(), scale, ..base.clone() });
+    let scales = [ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean, ScaleFactor::Learned];
+    let scales = scales.map(|scale| Recipe { scale, ..base.clone() });
+    let mut wrong = Vec::new();
+    for recipe in activations.chain(weights).chain(scales) {
+        let mut trainer = Trainer::new(recipe.clone(), &data, 2).expect("a trainer");
+        let before = trainer.network.params().values().to_vec();
+        while !trainer.finished() {
+            assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
+        }
+        let mut network = trainer.network;
+        let moved = network
+            .params()
+            .infos()
+            .iter()
+            .all(|i| network.params().values()[i.range.clone()] != before[i.range.clone()]);
+        let model = network.pack().expect("packs");
+        let report = compare(&mut network, model, 200);
+        if !moved || !report.identical() || report.bits == 0 {
+            wrong.push(format!("{recipe:?}: moved {moved}, {report:?}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

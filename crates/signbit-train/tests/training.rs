@@ -26,9 +26,11 @@ fn trained(recipe: Recipe, threads: usize) -> (f64, Vec<f32>) {
 /// Each choice of a recipe learns: far above the 10 % of chance.
 #[test]
 fn every_choice_learns() {
-    let mut recipes: Vec<Recipe> =
-        quantizer::NAMES.iter().map(|q| Recipe { quantizer: q.to_string(), ..small() }).collect();
-    for scale in [ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
+    let activations = quantizer::for_activations().into_iter();
+    let mut recipes: Vec<Recipe> = activations.map(|q| Recipe { quantizer: q.into(), ..small() }).collect();
+    let weights = quantizer::for_weights().into_iter();
+    recipes.extend(weights.map(|q| Recipe { weight_quantizer: q.into(), ..small() }));
+    for scale in [ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean, ScaleFactor::Learned] {
         recipes.push(Recipe { scale, ..small() });
     }
     recipes.push(Recipe { optimizer: OptimizerKind::Sgd { momentum: 0.9 }, learning_rate: 0.1, ..small() });
@@ -59,8 +61,14 @@ fn the_same_seed_gives_the_same_weights_with_any_number_of_threads() {
 
 #[test]
 fn a_resumed_training_reaches_the_same_weights() {
+    for (quantizer, weight_quantizer) in [("ste_sign", "ste_sign"), ("ede", "libra_pb"), ("progressive_sign", "ede")] {
+        let (quantizer, weight_quantizer) = (quantizer.into(), weight_quantizer.into());
+        resumes(Recipe { epochs: 4, quantizer, weight_quantizer, ..small() });
+    }
+}
+
+fn resumes(recipe: Recipe) {
     let data = DataSet::digits().expect("the digits");
-    let recipe = Recipe { epochs: 4, ..small() };
     let (_, whole) = trained(recipe.clone(), 2);
     let folder = tempfile::tempdir().expect("a folder");
     let mut trainer = Trainer::new(recipe, &data, 2).expect("a trainer");
@@ -74,13 +82,15 @@ fn a_resumed_training_reaches_the_same_weights() {
     while !resumed.finished() {
         assert!(resumed.epoch(&mut |_| {}).expect("an epoch"));
     }
-    assert_eq!(resumed.network.params().values(), whole);
+    assert_eq!(resumed.network.params().values(), whole, "{:?}", resumed.header.recipe);
 }
 
 #[test]
 fn a_training_stopped_inside_of_an_epoch_goes_on_to_the_same_bytes() {
     let data = DataSet::digits().expect("the digits");
-    let recipe = Recipe { epochs: 2, width: 24, ..small() };
+    // Quantizers that change with the epochs.
+    let (quantizer, weight_quantizer) = ("progressive_sign".into(), "ede".into());
+    let recipe = Recipe { epochs: 2, width: 24, quantizer, weight_quantizer, ..small() };
     let folder = tempfile::tempdir().expect("a folder");
     let bytes = |trainer: &Trainer<'_>| {
         checkpoint::save(folder.path(), &trainer.header, &trainer.network, &*trainer.optimizer).expect("saved");

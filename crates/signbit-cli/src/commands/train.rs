@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use signbit_train::checkpoint::{self, FILE_NAME, TWIN_FOLDER};
 use signbit_train::data::DataOptions;
 use signbit_train::optim::Decay;
+use signbit_train::quantizer;
 use signbit_train::recipe::{LossKind, NETWORKS, OptimizerKind, Recipe, ScaleFactor};
 
 use super::training::{Prepared, Start, Training};
@@ -68,14 +69,14 @@ pub(crate) struct TrainArgs {
     /// binarynet [default: 128], of xnornet [default: 96], of bireal-resnet20, quicknet-small and reactnet-a [default: 32]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
-    /// Sign's stand-in derivative: ste_sign, approx_sign or swish_sign [default: ste_sign]; of bireal networks and
-    /// reactnet-a [default: approx_sign]
+    /// Sign's stand-in derivative: ste_sign, approx_sign, swish_sign, ede, progressive_sign, or of activations alone rsign
+    /// [default: ste_sign]; of bireal networks and reactnet-a [default: approx_sign]
     #[arg(long, value_name = "NAME")]
     quantizer: Option<String>,
-    /// Another one for the weights [default: ste_sign, or --quantizer]
+    /// Another one for the weights, also magnitude_aware_sign or libra_pb [default: ste_sign, or --quantizer]
     #[arg(long, value_name = "NAME")]
     weight_quantizer: Option<String>,
-    /// Scale factors of binary layers: none, alpha, alpha_k or abs_of_mean [default: none], of xnornet
+    /// Scale factors of binary layers: none, alpha, alpha_k, abs_of_mean or learned [default: none], of xnornet
     /// [default: alpha], of xnornet-small [default: alpha_k]
     #[arg(long, value_name = "NAME", value_parser = named::<ScaleFactor>)]
     scale: Option<ScaleFactor>,
@@ -211,7 +212,7 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
         learning_rate: args.learning_rate.unwrap_or(base.learning_rate),
         width: args.width.unwrap_or(base.width),
         quantizer: args.quantizer.clone().unwrap_or(base.quantizer),
-        weight_quantizer: args.quantizer.clone().unwrap_or(base.weight_quantizer),
+        weight_quantizer: args.quantizer.clone().filter(|text| fits_weights(text)).unwrap_or(base.weight_quantizer),
         warmup_epochs: args.warmup_epochs.unwrap_or(base.warmup_epochs),
         scale: args.scale.unwrap_or(base.scale),
         loss: args.loss.unwrap_or(base.loss),
@@ -227,6 +228,11 @@ fn recipe(args: &TrainArgs) -> Result<Recipe, Failure> {
     }
     recipe.validate()?;
     Ok(recipe)
+}
+
+/// Whether a quantizer of activations is one of weights too.
+fn fits_weights(text: &str) -> bool {
+    quantizer::from_text(text).is_ok_and(|quantizer| quantizer::check_weights(&*quantizer).is_ok())
 }
 
 /// The recipe of a run that goes on. A network's name only has to be that of the run; a file names every value, and

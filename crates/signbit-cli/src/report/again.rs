@@ -71,7 +71,10 @@ fn flags(recipe: &Recipe) -> Result<String, Failure> {
     let network = of(&wanted, "network").unwrap_or_default();
     let usual = choices(&Recipe::by_name(&network)?)?;
     let mut line = quoted(&network);
-    for (name, value) in wanted.iter().filter(|pair| !usual.contains(pair)) {
+    // --quantizer alone would be that of the weights, too.
+    let quantized = of(&wanted, "quantizer") != of(&usual, "quantizer");
+    let own = |pair: &&(String, String)| !usual.contains(pair) || quantized && pair.0 == "weight_quantizer";
+    for (name, value) in wanted.iter().filter(own) {
         let (option, value) = match name.as_str() {
             "optimizer.sgd.momentum" => ("optimizer sgd --momentum".to_owned(), value.clone()),
             "decay.step.parts" => ("decay step --decay-parts".to_owned(), value.clone()),
@@ -120,7 +123,11 @@ mod tests {
             ..base
         };
         let line = flags(&other).unwrap();
-        let parts = ["--optimizer sgd --momentum 0.8", "--learning-rate 0.01", "--quantizer swish_sign"];
+        let parts = [
+            "--optimizer sgd --momentum 0.8",
+            "--learning-rate 0.01",
+            "--quantizer swish_sign --weight-quantizer ste_sign",
+        ];
         for part in parts.into_iter().chain(["--decay step --decay-parts 2", "--decay-factor 0.5"]) {
             assert!(line.contains(part), "{line}");
         }

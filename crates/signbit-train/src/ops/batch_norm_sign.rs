@@ -14,7 +14,7 @@ use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::quantizer::Quantizer;
+use crate::quantizer::{self, Quantizer};
 use crate::tensor::{BitTensor, Tensor, Value};
 
 thread_local! {
@@ -33,7 +33,7 @@ impl BatchNormSign {
     /// Adds a batch norm with a sign to a network.
     ///
     /// # Errors
-    /// Where the input is not real.
+    /// Where the input is not real, or the quantizer is none for it.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
@@ -65,7 +65,12 @@ impl Operator for BatchNormSign {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        quantizer::check_sign(&*self.quantizer)?;
         same_as_real(inputs, DType::Bits)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        quantizer::advance(&mut self.quantizer, progress);
     }
 
     fn needs(&self) -> Needs {
@@ -117,7 +122,7 @@ mod tests {
     use crate::op::Mode;
     use crate::ops::gradcheck::{Check, numbers};
     use crate::ops::{BatchNorm, Dense, Flatten, Sign};
-    use crate::quantizer::{NAMES, by_name};
+    use crate::quantizer::{NAMES, by_name, check_sign};
 
     /// The fused operator is batch norm followed by sign: same bits, same gradients, for each quantizer.
     #[test]
@@ -125,6 +130,9 @@ mod tests {
         let shape = Shape::new(3, 2, 70);
         for name in NAMES {
             let quantizer = by_name(name).unwrap();
+            if check_sign(&*quantizer).is_err() {
+                continue;
+            }
             let tail = |b: &mut NetworkBuilder, x| {
                 let x = Flatten::add(b, "flatten", x)?;
                 Dense::add(b, "dense", x, 3, false)

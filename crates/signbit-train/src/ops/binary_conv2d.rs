@@ -5,13 +5,13 @@ use std::sync::Arc;
 use signbit_kernels::{Conv, Padding, bits};
 use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 
-use super::binary_weights::{BinaryWeights, WeightScale};
+use super::binary_weights::BinaryWeights;
 use super::im2row::{Dx, Im2Row};
 use super::shapes::{conv_of, conv_output, conv_weights, geometry_of};
+use super::weight_scale::WeightScale;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::params::Role;
 use crate::quantizer::Quantizer;
 use crate::tensor::{Tensor, Value};
 
@@ -26,7 +26,7 @@ impl BinaryConv2d {
     /// Adds a binary convolution with `c_out` outputs to a network.
     ///
     /// # Errors
-    /// Where the geometry does not fit the input.
+    /// Where the geometry does not fit the input, or the quantizer is none of weights.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
@@ -40,8 +40,7 @@ impl BinaryConv2d {
     ) -> Result<Var, NetworkError> {
         let conv = conv_of(builder.ty(x).shape, c_out, geometry, groups, padding);
         let (shape, init) = conv_weights(&conv);
-        let latent = builder.param(&format!("{name}.latent"), &shape, Role::Latent, init);
-        let weights = BinaryWeights::new(latent, quantizer, scale);
+        let weights = BinaryWeights::new(builder, name, &shape, init, quantizer, scale);
         builder.add(name, Box::new(Self { conv, weights }), &[x])
     }
 
@@ -59,7 +58,12 @@ impl Operator for BinaryConv2d {
         if inputs[0].dtype != DType::Bits && self.conv.padding != Padding::Zero {
             return Err("padding with +1 or -1 needs a binary input; use zero padding".into());
         }
+        self.weights.check()?;
         conv_output(&self.conv)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        self.weights.set_progress(progress);
     }
 
     fn needs(&self) -> Needs {

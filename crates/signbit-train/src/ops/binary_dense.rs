@@ -6,13 +6,14 @@ use rayon::prelude::*;
 use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
-use super::binary_weights::{BinaryWeights, TASK, WeightScale};
+use super::binary_weights::{BinaryWeights, TASK};
 use super::shapes::dense_output;
+use super::weight_scale::WeightScale;
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::params::{Init, Role};
+use crate::params::Init;
 use crate::quantizer::Quantizer;
 use crate::tensor::{Tensor, Value};
 
@@ -28,7 +29,7 @@ impl BinaryDense {
     /// Adds a binary dense layer with `outputs` outputs to a network. The input must be a vector.
     ///
     /// # Errors
-    /// Where it is not; flatten it first.
+    /// Where it is not; flatten it first. Where the quantizer is none of weights.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
@@ -39,8 +40,7 @@ impl BinaryDense {
     ) -> Result<Var, NetworkError> {
         let k = builder.ty(x).shape.c;
         let init = Init::Glorot { fan_in: k, fan_out: outputs };
-        let latent = builder.param(&format!("{name}.latent"), &[outputs, k], Role::Latent, init);
-        let weights = BinaryWeights::new(latent, quantizer, scale);
+        let weights = BinaryWeights::new(builder, name, &[outputs, k], init, quantizer, scale);
         builder.add(name, Box::new(Self { k, outputs, weights }), &[x])
     }
 
@@ -55,7 +55,12 @@ impl Operator for BinaryDense {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        self.weights.check()?;
         dense_output(inputs[0], self.outputs)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        self.weights.set_progress(progress);
     }
 
     fn needs(&self) -> Needs {
@@ -119,7 +124,8 @@ impl Operator for BinaryDense {
 mod tests {
     use super::*;
     use crate::ops::gradcheck::Check;
-    use crate::quantizer::{ApproxSign, SteSign};
+    use crate::ops::weight_scale::balance;
+    use crate::quantizer::{ApproxSign, LibraPb, MagnitudeAwareSign, ShiftedSign, SteSign};
 
     fn check(scale: WeightScale, quantizer: Arc<dyn Quantizer>) -> Check {
         Check::of_bits(4, Shape::vector(9), |b, x| BinaryDense::add(b, "dense", x, 5, quantizer, scale))
@@ -150,5 +156,71 @@ mod tests {
             let mut scaled = check(scale, quantizer);
             scaled.scaled_latents(&mut plain, 81, scale, 5);
         }
+    }
+
+    /// Gradients by alpha's own numbers, of both signs, by the bits, and by latents, which are alpha times those without.
+    #[test]
+    fn gradients_with_a_learned_scale_factor() {
+        let mut plain = check(WeightScale::None, Arc::new(SteSign));
+        let mut learned = check(WeightScale::Learned, Arc::new(SteSign));
+        let alpha = [0.5, -0.7, 1.3, -0.2, 2.0];
+        learned.network.params_mut().values_mut()[126..].copy_from_slice(&alpha);
+        learned.parameters(126..131, 0.01, 1e-3);
+        learned.bits(1e-3);
+        let (without, with) = (plain.gradients(), learned.gradients());
+        for i in 0..45 {
+            let expected = alpha[i / 9] * without[81 + i];
+            assert!((with[81 + i] - expected).abs() < 1e-4, "latent {i}: {} against {expected}", with[81 + i]);
+        }
+    }
+
+    /// Bi-Real's factor is a constant in the backward pass.
+    #[test]
+    fn the_magnitude_aware_gradient_is_the_mean_times_the_plain_one() {
+        let mut plain = check(WeightScale::None, Arc::new(SteSign));
+        let mut aware = check(WeightScale::None, Arc::new(MagnitudeAwareSign));
+        let (without, with) = (plain.gradients(), aware.gradients());
+        let latents = plain.network.params().values()[81..].to_vec();
+        for i in 0..45 {
+            let mean = WeightScale::Alpha.factor(&latents[i / 9 * 9..][..9]);
+            assert_eq!(with[81 + i], mean * without[81 + i], "latent {i}");
+        }
+    }
+
+    /// Libra-PB against finite differences of its surrogate: sum of dE_oj 2^s g(v_oj), where v is the balanced row, the
+    /// power of two is held, and dE is the gradient that a plain layer gives its weights, as the output is linear in them.
+    #[test]
+    fn the_gradient_through_balanced_weights() {
+        let quantizer = LibraPb::default().at(0.6).expect("a quantizer that changes");
+        let mut plain = check(WeightScale::None, Arc::new(SteSign));
+        let mut libra = check(WeightScale::None, quantizer.clone());
+        let (by_weights, gradients) = (plain.gradients(), libra.gradients());
+        let latents = libra.network.params().values()[81..].to_vec();
+        let balanced = |row: &[f32]| {
+            let mut v = vec![0.0; row.len()];
+            balance(row, &mut v);
+            v
+        };
+        for (o, row) in latents.chunks(9).enumerate() {
+            let power = WeightScale::PowerOfTwo.factor(&balanced(row));
+            for j in 0..9 {
+                let loss = |h: f32| -> f64 {
+                    let mut moved = row.to_vec();
+                    moved[j] += h;
+                    let values = balanced(&moved).into_iter().map(|v| f64::from(power * quantizer.surrogate(v)));
+                    values.zip(&by_weights[81 + 9 * o..]).map(|(v, d)| v * f64::from(*d)).sum()
+                };
+                let (slope, gradient) = ((loss(1e-3) - loss(-1e-3)) / 2e-3, f64::from(gradients[81 + 9 * o + j]));
+                assert!((slope - gradient).abs() < 0.01 * slope.abs().max(1.0), "{o}, {j}: {slope} against {gradient}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_quantizer_of_activations_is_refused() {
+        let mut b = NetworkBuilder::new(Shape::vector(3), 1);
+        let x = b.input();
+        let result = BinaryDense::add(&mut b, "dense", x, 2, Arc::new(ShiftedSign), WeightScale::None);
+        assert!(result.unwrap_err().to_string().contains("rsign is a quantizer of activations"));
     }
 }

@@ -2,6 +2,7 @@
 //! factor, and the way of a gradient from the signs to the latent weights.
 
 use std::cell::RefCell;
+use std::mem::take;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -9,11 +10,13 @@ use signbit_kernels::weights::{self, PackedWeights};
 use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
-use super::{real, rows};
+use super::real;
+use super::weight_scale::{WeightScale, balance, unbalance_gradient};
 use crate::gemm::{Mat, MatMut};
+use crate::network::NetworkBuilder;
 use crate::op::{Context, Mode};
-use crate::params::{ParamId, Params};
-use crate::quantizer::Quantizer;
+use crate::params::{Init, ParamId, Params, Role};
+use crate::quantizer::{self, Kind, Quantizer};
 use crate::tensor::{BitTensor, Tensor, Value};
 
 /// Output channels, or columns, of one task of a dense product: a multiple of 64, and with a thousand inputs a mebibyte.
@@ -36,83 +39,100 @@ fn with_scratch(len: usize, used: impl FnOnce(&mut [f32])) {
     });
 }
 
-/// The factor alpha per output channel that binary weights are multiplied by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum WeightScale {
-    /// 1.
-    #[default]
-    None,
-    /// mean |W| of the channel, which minimises ||W - alpha B||^2 (Rastegari et al. 2016, arXiv 1603.05279, eq. 6).
-    Alpha,
-    /// |mean W| of the channel: what some articles print for alpha. It leaves a larger error; it is here to
-    /// reproduce them.
-    AbsOfMean,
-}
-
-impl WeightScale {
-    /// alpha of one channel's latent weights.
-    pub fn factor(self, latent: &[f32]) -> f32 {
-        match self {
-            WeightScale::None => 1.0,
-            WeightScale::Alpha => rows::sum(latent, f32::abs) / latent.len() as f32,
-            WeightScale::AbsOfMean => (rows::sum(latent, |w| w) / latent.len() as f32).abs(),
-        }
-    }
-
-    /// Whether a factor is computed at all.
-    pub fn is_some(self) -> bool {
-        self != WeightScale::None
-    }
-
-    /// Adds alpha's own share of the gradient by `latent`: `d_alpha` times the derivative of [`WeightScale::factor`].
-    fn add_gradient(self, latent: &[f32], d_alpha: f32, grad: &mut [f32]) {
-        let per_weight = d_alpha / latent.len() as f32;
-        match self {
-            WeightScale::None => {}
-            WeightScale::Alpha => {
-                grad.iter_mut().zip(latent).for_each(|(g, &w)| *g += if w >= 0.0 { per_weight } else { -per_weight });
-            }
-            WeightScale::AbsOfMean => {
-                let sign = if rows::sum(latent, |w| w) >= 0.0 { per_weight } else { -per_weight };
-                grad.iter_mut().for_each(|g| *g += sign);
-            }
-        }
-    }
-}
-
 /// Latent weights and what is derived from them once per step.
 #[derive(Debug)]
 pub(super) struct BinaryWeights {
     latent: ParamId,
+    /// alpha where it is trained; of any sign.
+    learned: Option<ParamId>,
     quantizer: Arc<dyn Quantizer>,
     scale: WeightScale,
+    /// Latent weights of mean 0 and deviation 1, where the quantizer takes the signs of those.
+    balanced: Vec<f32>,
     /// Canonical bits: `c_out` rows of K.
     rows: Vec<u64>,
     /// The bits in the kernel's layout.
     packed: Vec<u64>,
-    /// alpha per output channel.
+    /// alpha per output channel, not negative: the bits have its sign.
     alpha: Vec<f32>,
     /// The signs as ±1.0 `[c_out, K]`, for real products.
     signs: Vec<f32>,
 }
 
 impl BinaryWeights {
-    pub(super) fn new(latent: ParamId, quantizer: Arc<dyn Quantizer>, scale: WeightScale) -> Self {
-        Self { latent, quantizer, scale, rows: vec![], packed: vec![], alpha: vec![], signs: vec![] }
+    /// Adds the latent weights of layer `name` to the network, `shape[0]` output channels, and alpha where it is trained.
+    pub(super) fn new(
+        builder: &mut NetworkBuilder,
+        name: &str,
+        shape: &[usize],
+        init: Init,
+        quantizer: Arc<dyn Quantizer>,
+        scale: WeightScale,
+    ) -> Self {
+        let latent = builder.param(&format!("{name}.latent"), shape, Role::Latent, init);
+        let scale = match quantizer.kind() {
+            Kind::MagnitudeAware => WeightScale::MeanAsConstant,
+            Kind::Balanced => WeightScale::PowerOfTwo,
+            Kind::Sign | Kind::ShiftedSign | Kind::Values(_) => scale,
+        };
+        let learned = (scale == WeightScale::Learned)
+            .then(|| builder.param(&format!("{name}.alpha"), &shape[..1], Role::Other, Init::Constant(1.0)));
+        let (balanced, rows, packed, alpha, signs) = (vec![], vec![], vec![], vec![], vec![]);
+        Self { latent, learned, quantizer, scale, balanced, rows, packed, alpha, signs }
+    }
+
+    /// Whether the quantizer is one of weights.
+    pub(super) fn check(&self) -> Result<(), String> {
+        quantizer::check_weights(&*self.quantizer)
+    }
+
+    /// As [`Operator::set_progress`](crate::op::Operator::set_progress).
+    pub(super) fn set_progress(&mut self, progress: f32) {
+        quantizer::advance(&mut self.quantizer, progress);
     }
 
     /// Takes the signs and factors of the latent weights as they are now.
     fn refresh(&mut self, cx: &Context<'_>, conv: &Conv) {
-        let (k, isa) = (conv.k(), cx.isa);
-        let latent = cx.params.value(self.latent);
-        self.rows.resize(conv.c_out * bits::words(k), 0);
+        let (mut balanced, mut rows, mut alpha) =
+            (take(&mut self.balanced), take(&mut self.rows), take(&mut self.alpha));
+        self.binarise(cx.isa, cx.params, conv.k(), &mut balanced, &mut rows, &mut alpha);
+        (self.balanced, self.rows, self.alpha) = (balanced, rows, alpha);
+    }
+
+    /// Balanced weights (where they are asked for), bits and factors of the latent weights.
+    fn binarise(
+        &self,
+        isa: Isa,
+        params: &Params,
+        k: usize,
+        balanced: &mut Vec<f32>,
+        rows: &mut Vec<u64>,
+        alpha: &mut Vec<f32>,
+    ) {
+        let (latent, row) = (params.value(self.latent), bits::words(k));
+        let weights = if self.quantizer.kind() == Kind::Balanced {
+            balanced.resize(latent.len(), 0.0);
+            balanced.par_chunks_mut(k).zip(latent.par_chunks(k)).for_each(|(v, w)| balance(w, v));
+            balanced
+        } else {
+            latent
+        };
+        rows.resize(latent.len() / k * row, 0);
         let per_task = (32 * 1024 / k).max(1);
-        self.rows
-            .par_chunks_mut(per_task * bits::words(k))
-            .zip(latent.par_chunks(per_task * k))
-            .for_each(|(rows, latent)| bits::pack_signs(isa, latent, k, rows));
-        if self.scale.is_some() {
-            self.alpha = latent.par_chunks_exact(k).map(|w| self.scale.factor(w)).collect();
+        rows.par_chunks_mut(per_task * row)
+            .zip(weights.par_chunks(per_task * k))
+            .for_each(|(rows, weights)| bits::pack_signs(isa, weights, k, rows));
+        match self.learned {
+            Some(learned) => {
+                let learned = params.value(learned);
+                let negative = rows.chunks_exact_mut(row).zip(learned).filter(|(_, a)| a.is_sign_negative());
+                negative.for_each(|(row, _)| negate(row, k));
+                *alpha = learned.iter().map(|a| a.abs()).collect();
+            }
+            None if self.scale.is_some() => {
+                *alpha = weights.par_chunks_exact(k).map(|w| self.scale.factor(w)).collect();
+            }
+            None => {}
         }
     }
 
@@ -237,24 +257,36 @@ impl BinaryWeights {
     }
 
     /// Turns the gradient by the effective weights alpha_o * b_oj, which stands in the latent weights' gradient
-    /// `[c_out, K]`, into that by the latent weights:
+    /// `[c_out, K]`, into that by the latent weights, and writes the gradient of a learned alpha:
     ///
     /// dW_oj = alpha_o * dE_oj * q'(W_oj) + d alpha_o / d W_oj * sum_j dE_oj * b_oj
+    ///
+    /// With balanced weights V in place of W, the gradient then goes on through the balance.
     pub(super) fn finish_gradient(&self, params: &mut Params, k: usize) {
-        if !self.scale.is_some() && self.quantizer.is_one_within_the_clip() {
+        let (scaled, is_balanced) = (self.scale.is_some(), self.quantizer.kind() == Kind::Balanced);
+        if !scaled && !is_balanced && self.quantizer.is_one_within_the_clip() {
             return;
         }
+        let alpha = self.learned.map_or_else(|| self.alpha.clone(), |learned| params.value(learned).to_vec());
         let (latent, grad) = params.value_and_grad(self.latent);
-        grad.par_chunks_mut(k).zip(latent.par_chunks(k)).enumerate().for_each(|(o, (grad, latent))| {
-            if !self.scale.is_some() {
-                return self.quantizer.apply(latent, grad);
+        let weights = if is_balanced { &self.balanced } else { latent };
+        let mut d_alpha = vec![0.0; latent.len() / k];
+        let rows = grad.par_chunks_mut(k).zip(weights.par_chunks(k)).zip(d_alpha.par_iter_mut());
+        rows.enumerate().for_each(|(o, ((grad, weights), d_alpha))| {
+            if scaled {
+                let signed = |(g, &w): (&f32, &f32)| if w >= 0.0 { *g } else { -*g };
+                *d_alpha = grad.iter().zip(weights).map(signed).sum();
+                grad.iter_mut().for_each(|g| *g *= alpha[o]);
             }
-            let signed = |(g, &w): (&f32, &f32)| if w >= 0.0 { *g } else { -*g };
-            let d_alpha: f32 = grad.iter().zip(latent).map(signed).sum();
-            grad.iter_mut().for_each(|g| *g *= self.alpha[o]);
-            self.quantizer.apply(latent, grad);
-            self.scale.add_gradient(latent, d_alpha, grad);
+            self.quantizer.apply(weights, grad);
+            self.scale.add_gradient(weights, *d_alpha, grad);
+            if is_balanced {
+                unbalance_gradient(&latent[o * k..][..k], weights, grad);
+            }
         });
+        if let Some(learned) = self.learned {
+            params.grad_mut(learned).copy_from_slice(&d_alpha);
+        }
     }
 
     /// The gradient by the latent weights, to be written.
@@ -264,28 +296,17 @@ impl BinaryWeights {
 
     /// The canonical bits of the latent weights as a tensor of the packed graph, and alpha.
     pub(super) fn to_model(&self, params: &Params, shape: Vec<usize>) -> (ModelTensor, Option<Vec<f32>>) {
-        let latent = params.value(self.latent);
-        let k = latent.len() / shape[0];
-        let mut rows = vec![0; shape[0] * bits::words(k)];
-        bits::pack_signs(Isa::best(), latent, k, &mut rows);
-        let alpha = self.scale.is_some().then(|| latent.chunks_exact(k).map(|w| self.scale.factor(w)).collect());
-        (ModelTensor::Bits { shape, rows }, alpha)
+        let k = params.value(self.latent).len() / shape[0];
+        let (mut rows, mut alpha) = (vec![], vec![]);
+        self.binarise(Isa::best(), params, k, &mut vec![], &mut rows, &mut alpha);
+        (ModelTensor::Bits { shape, rows }, self.scale.is_some().then_some(alpha))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The worked example of Rastegari et al.'s alpha, and which of the two factors leaves the smaller error.
-    #[test]
-    fn alpha_leaves_a_smaller_error_than_the_absolute_mean() {
-        let w = [0.2, 0.2, -0.6, -0.6];
-        let signs = [1.0, 1.0, -1.0, -1.0];
-        let (alpha, abs_of_mean) = (WeightScale::Alpha.factor(&w), WeightScale::AbsOfMean.factor(&w));
-        assert!((alpha - 0.4).abs() < 1e-6 && (abs_of_mean - 0.2).abs() < 1e-6);
-        let error = |a: f32| w.iter().zip(signs).map(|(w, b): (&f32, f32)| (w - a * b).powi(2)).sum::<f32>();
-        assert!(error(alpha) < error(abs_of_mean));
-        assert!(error(alpha) < error(alpha + 0.01) && error(alpha) < error(alpha - 0.01), "alpha is the minimum");
+/// Turns the `k` bits of a row.
+fn negate(row: &mut [u64], k: usize) {
+    row.iter_mut().for_each(|word| *word = !*word);
+    if let (Some(last), 1..) = (row.last_mut(), k % 64) {
+        *last &= (1 << (k % 64)) - 1;
     }
 }

@@ -22,6 +22,7 @@ mod im2row;
 mod max_pool;
 mod mul_map;
 mod prelu;
+mod quantize;
 mod real;
 mod relu;
 mod rows;
@@ -31,6 +32,7 @@ mod shapes;
 mod sigmoid;
 mod sign;
 mod slice;
+mod weight_scale;
 
 pub use activation_scale::ActivationScale;
 pub use add::Add;
@@ -39,7 +41,6 @@ pub use batch_norm::{BatchNorm, NormOptions};
 pub use batch_norm_sign::BatchNormSign;
 pub use binary_conv2d::BinaryConv2d;
 pub use binary_dense::BinaryDense;
-pub use binary_weights::WeightScale;
 pub use blur::Blur;
 pub use concat::Concat;
 pub use conv2d::Conv2d;
@@ -50,12 +51,14 @@ pub use global_avg_pool::GlobalAvgPool;
 pub use max_pool::MaxPool2d;
 pub use mul_map::MulMap;
 pub use prelu::PRelu;
+pub use quantize::Quantize;
 pub use relu::Relu;
 pub use rprelu::RPRelu;
 pub use rsign::RSign;
 pub use sigmoid::Sigmoid;
 pub use sign::Sign;
 pub use slice::Slice;
+pub use weight_scale::WeightScale;
 
 /// Numbers per task of a pass over all numbers alike.
 const CHUNK: usize = 64 * 1024;

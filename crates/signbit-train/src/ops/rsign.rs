@@ -13,7 +13,7 @@ use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, ParamId, Role};
-use crate::quantizer::Quantizer;
+use crate::quantizer::{self, Quantizer};
 use crate::tensor::{BitTensor, Tensor, Value};
 
 thread_local! {
@@ -33,7 +33,7 @@ impl RSign {
     /// [`ApproxSign`](crate::quantizer::ApproxSign)'s. Its parameter is `NAME.shift`, `[c]`, at first 0.
     ///
     /// # Errors
-    /// Where the input is not real.
+    /// Where the input is not real, or the quantizer is none for it.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
@@ -61,7 +61,12 @@ impl Operator for RSign {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        quantizer::check_activations(&*self.quantizer)?;
         same_as_real(inputs, DType::Bits)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        quantizer::advance(&mut self.quantizer, progress);
     }
 
     fn needs(&self) -> Needs {

@@ -6,12 +6,13 @@ use rayon::prelude::*;
 use signbit_kernels::bits;
 use signbit_model::{DType, Op, ValueType};
 
+use super::RSign;
 use super::rows::per_task;
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
-use crate::quantizer::Quantizer;
+use crate::quantizer::{self, Kind, Quantizer};
 use crate::tensor::{BitTensor, Tensor, Value};
 
 /// +1 where x >= 0, else -1. See [`Sign::add`].
@@ -21,16 +22,19 @@ pub struct Sign {
 }
 
 impl Sign {
-    /// Adds a sign to a network.
+    /// Adds a sign to a network; for a quantizer with a learned shift, an [`RSign`].
     ///
     /// # Errors
-    /// Where the input is not real.
+    /// Where the input is not real, or the quantizer is none for it.
     pub fn add(
         builder: &mut NetworkBuilder,
         name: &str,
         x: Var,
         quantizer: Arc<dyn Quantizer>,
     ) -> Result<Var, NetworkError> {
+        if quantizer.kind() == Kind::ShiftedSign {
+            return RSign::add(builder, name, x, quantizer);
+        }
         builder.add(name, Box::new(Self { quantizer }), &[x])
     }
 }
@@ -41,7 +45,12 @@ impl Operator for Sign {
     }
 
     fn output(&self, inputs: &[ValueType]) -> Result<ValueType, String> {
+        quantizer::check_activations(&*self.quantizer)?;
         same_as_real(inputs, DType::Bits)
+    }
+
+    fn set_progress(&mut self, progress: f32) {
+        quantizer::advance(&mut self.quantizer, progress);
     }
 
     fn needs(&self) -> Needs {

@@ -100,15 +100,15 @@ impl Recipe {
 /// Every key of a recipe, in the order of the file, and what is said of it.
 fn comments() -> Vec<(&'static str, String)> {
     let networks = NETWORKS.join(", ");
-    let quantizers = quantizer::NAMES.join(", ");
+    let (activations, weights) = (quantizer::for_activations().join(", "), quantizer::for_weights().join(", "));
     let fixed = |key, comment: &str| (key, comment.to_owned());
     vec![
         (NETWORK, format!("One of {networks}.")),
         fixed("width", "Units of mlp's hidden layers; channels of the first stage of the others."),
         fixed("twin", "Real numbers throughout, to compare with."),
-        ("quantizer", format!("Sign's stand-in derivative, of activations: {quantizers}.")),
-        fixed("weight_quantizer", "Of weights: the same names."),
-        fixed("scale", "Scale factors: none, alpha, alpha_k or abs_of_mean."),
+        ("quantizer", format!("Sign's stand-in derivative, of activations: {activations}.")),
+        ("weight_quantizer", format!("Of weights: {weights}. swish_sign(5) has a steepness of 5.")),
+        fixed("scale", "Scale factors: none, alpha, alpha_k, abs_of_mean or learned."),
         fixed("optimizer", "\"adam\", or { sgd = { momentum = 0.9 } }."),
         fixed("learning_rate", "The highest."),
         fixed("decay", "\"constant\", \"cosine\", or { step = { parts = 3, factor = 0.1 } }."),
@@ -201,7 +201,7 @@ mod tests {
             let other = Recipe {
                 width: 7,
                 twin: true,
-                quantizer: "swish_sign".into(),
+                quantizer: "swish_sign(2.5)".into(),
                 scale: ScaleFactor::AbsOfMean,
                 optimizer: OptimizerKind::Sgd { momentum: 0.85 },
                 learning_rate: 1e-7,

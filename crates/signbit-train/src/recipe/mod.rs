@@ -13,7 +13,7 @@ pub use networks::{NETWORKS, NetworkKind};
 use crate::data::{Augmentation, DataOptions};
 use crate::ops::WeightScale;
 use crate::optim::{Adam, Decay, Optimizer, Sgd};
-use crate::quantizer::{self, Quantizer};
+use crate::quantizer::{self, Kind, Quantizer, QuantizerError};
 use crate::range::{MAX_SEED, OutOfRange, SEEDS};
 
 /// The scale factors of binary layers.
@@ -29,6 +29,8 @@ pub enum ScaleFactor {
     AlphaK,
     /// |mean W|, which some articles print for alpha.
     AbsOfMean,
+    /// A trained factor per output channel (XNOR-Net++, arXiv 1909.13863).
+    Learned,
 }
 
 impl ScaleFactor {
@@ -38,6 +40,7 @@ impl ScaleFactor {
             Self::None => WeightScale::None,
             Self::Alpha | Self::AlphaK => WeightScale::Alpha,
             Self::AbsOfMean => WeightScale::AbsOfMean,
+            Self::Learned => WeightScale::Learned,
         }
     }
 
@@ -94,9 +97,9 @@ pub struct Recipe {
     pub width: usize,
     /// Real numbers throughout: the twin that the binary network is measured against.
     pub twin: bool,
-    /// Quantizer of activations.
+    /// Quantizer of activations: a name, and in parentheses the setting of one that has one, as in `swish_sign(5)`.
     pub quantizer: String,
-    /// Quantizer of weights.
+    /// Quantizer of weights, written in the same way.
     pub weight_quantizer: String,
     /// Scale factors of binary layers.
     pub scale: ScaleFactor,
@@ -135,9 +138,9 @@ pub enum RecipeError {
     /// No network of this name.
     #[error("there is no network {0:?}; the networks are {names}", names = NETWORKS.join(", "))]
     Network(String),
-    /// No quantizer of this name.
-    #[error("there is no quantizer {0:?}; the quantizers are {names}", names = quantizer::NAMES.join(", "))]
-    Quantizer(String),
+    /// No quantizer, or a wrong setting of one.
+    #[error(transparent)]
+    Quantizer(#[from] QuantizerError),
     /// No such key in a recipe.
     #[error("there is no key {key:?}; did you mean {nearest}?")]
     Key {
@@ -213,26 +216,41 @@ impl Recipe {
     /// The quantizer of the recipe's activations.
     ///
     /// # Errors
-    /// If there is none of this name.
+    /// If there is none of this name, or its setting is wrong.
     pub fn quantizer(&self) -> Result<Arc<dyn Quantizer>, RecipeError> {
-        named(&self.quantizer)
+        Ok(quantizer::from_text(&self.quantizer)?)
     }
 
     /// The quantizer of the recipe's weights.
     ///
     /// # Errors
-    /// If there is none of this name.
+    /// If there is none of this name, or its setting is wrong.
     pub fn weight_quantizer(&self) -> Result<Arc<dyn Quantizer>, RecipeError> {
-        named(&self.weight_quantizer)
+        Ok(quantizer::from_text(&self.weight_quantizer)?)
     }
 
-    /// Checks every number.
+    /// Whether the quantizers stand where they can be packed, and do not bring a scale factor beside the recipe's.
+    fn validate_quantizers(&self) -> Result<(), RecipeError> {
+        let of = |key: &str| {
+            let key = key.to_owned();
+            |reason| RecipeError::Value { key, reason }
+        };
+        quantizer::check_activations(&*self.quantizer()?).map_err(of("quantizer"))?;
+        let weights = self.weight_quantizer()?;
+        quantizer::check_weights(&*weights).map_err(of("weight_quantizer"))?;
+        if matches!(weights.kind(), Kind::MagnitudeAware | Kind::Balanced) && self.scale != ScaleFactor::None {
+            let reason = format!("{} has a scale factor of its own; write scale = \"none\"", weights.name());
+            return Err(of("scale")(reason));
+        }
+        Ok(())
+    }
+
+    /// Checks every number, and that the quantizers can be packed.
     ///
     /// # Errors
-    /// Names the first that is out of range.
+    /// Names the first that is out of range, or does not fit.
     pub fn validate(&self) -> Result<(), RecipeError> {
-        self.quantizer()?;
-        self.weight_quantizer()?;
+        self.validate_quantizers()?;
         let (lr, warmup) = (self.learning_rate, self.warmup_epochs);
         OutOfRange::unless((1..=65_536).contains(&self.width), "width", self.width, "from 1 to 65536")?;
         OutOfRange::unless(lr > 0.0 && lr <= 10.0, "learning rate", lr, "above 0 and at most 10")?;
@@ -258,10 +276,6 @@ impl Recipe {
     }
 }
 
-fn named(name: &str) -> Result<Arc<dyn Quantizer>, RecipeError> {
-    quantizer::by_name(name).ok_or_else(|| RecipeError::Quantizer(name.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,11 +295,42 @@ mod tests {
             ("parts of", Recipe { decay: Decay::Step { parts: 0, factor: 0.1 }, ..good.clone() }),
             ("factor of", Recipe { decay: Decay::Step { parts: 2, factor: 0.0 }, ..good.clone() }),
             ("quantizer", Recipe { quantizer: "signum".into(), ..good.clone() }),
+            ("steepness", Recipe { weight_quantizer: "swish_sign(-1)".into(), ..good.clone() }),
         ];
         for (word, recipe) in bad {
             let message = recipe.validate().unwrap_err().to_string();
             assert!(message.contains(word), "{word}: {message}");
         }
         assert!(Recipe::by_name("lenet").unwrap_err().to_string().contains(&NETWORKS.join(", ")));
+    }
+
+    #[test]
+    fn a_quantizer_that_cannot_be_packed_is_refused_with_the_reason() {
+        let good = Recipe::by_name("mlp").unwrap();
+        let activations = |name: &str| Recipe { quantizer: name.into(), ..good.clone() };
+        let weights = |name: &str| Recipe { weight_quantizer: name.into(), ..good.clone() };
+        let cases = [
+            (activations("dorefa(2)"), "quantizer: dorefa: activations of k bits, from 0 to 1, cannot be packed to ±1"),
+            (activations("ste_tern"), "quantizer: ste_tern: its values are -1, 0 and +1; a packed bit has two"),
+            (
+                weights("ste_heaviside"),
+                "weight_quantizer: ste_heaviside: its values are 0 and 1; packed bits are -1 and +1",
+            ),
+            (
+                activations("libra_pb"),
+                "quantizer: libra_pb is a quantizer of weights; choose another one for activations",
+            ),
+            (weights("rsign"), "weight_quantizer: rsign is a quantizer of activations; choose another one for weights"),
+            (
+                Recipe { scale: ScaleFactor::Alpha, ..weights("magnitude_aware_sign") },
+                "scale: magnitude_aware_sign has a scale factor of its own; write scale = \"none\"",
+            ),
+        ];
+        for (recipe, expected) in cases {
+            assert_eq!(recipe.validate().unwrap_err().to_string(), expected);
+        }
+        for good in [activations("rsign"), activations("ede"), weights("libra_pb"), weights("swish_sign(3)")] {
+            assert_eq!(good.validate(), Ok(()), "{good:?}");
+        }
     }
 }

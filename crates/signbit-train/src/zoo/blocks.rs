@@ -11,7 +11,7 @@ use crate::ops::{
     ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, GlobalAvgPool,
     MaxPool2d, MulMap, NormOptions, Relu, Sign,
 };
-use crate::quantizer::Quantizer;
+use crate::quantizer::{Kind, Quantizer};
 use crate::recipe::{Recipe, ScaleFactor};
 
 /// Activations between two layers.
@@ -105,14 +105,14 @@ impl Blocks {
         if self.twin {
             return self.real_activate(name, x);
         }
-        let b = &mut self.builder;
-        if !self.scale.map() {
+        let (b, shifted) = (&mut self.builder, self.quantizer.kind() == Kind::ShiftedSign);
+        if !self.scale.map() && !shifted {
             let x = BatchNormSign::with(b, name, x, self.quantizer.clone(), self.norm)?;
             return Ok(Activations { x, real: None });
         }
         let y = BatchNorm::with(b, name, x, self.norm)?;
         let x = Sign::add(b, &format!("{name}.sign"), y, self.quantizer.clone())?;
-        Ok(Activations { x, real: Some(y) })
+        Ok(Activations { x, real: self.scale.map().then_some(y) })
     }
 
     /// Batch norm and ReLU: real numbers for a real layer.

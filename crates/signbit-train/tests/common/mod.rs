@@ -54,6 +54,8 @@ pub(crate) fn disturb(network: &mut Network) {
             match info.name.rsplit('.').next() {
                 Some("gamma") => *v = [1.0, -0.5, 0.0, 2.0, -1.0][i % 5],
                 Some("beta") => *v = [0.0, 0.3, -0.2, 0.0, 0.0, 1.5, 0.0][i % 7],
+                Some("alpha") => *v = [1.0, -0.3, 0.0, 0.7, -0.0, -2.0][i % 6],
+                Some("shift") => *v = [0.0, 0.3, -0.2, -1.0, 1.5][i % 5],
                 _ => {}
             }
         }
