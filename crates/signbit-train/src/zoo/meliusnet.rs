@@ -36,7 +36,7 @@ fn stem(blocks: &mut Blocks, x: Var, width: usize, unit: usize) -> Made {
     y = blocks.norm("norm1", y)?;
     y = blocks.relu("relu1", y)?;
     for (i, c, groups) in [(2, unit, 4), (3, width, 8)] {
-        let groups = (1..=groups).rev().find(|g| unit % g == 0 && c % g == 0).unwrap_or(1);
+        let groups = (1..=groups).rev().find(|&g| unit.is_multiple_of(g) && c.is_multiple_of(g)).unwrap_or(1);
         y = blocks.grouped(&format!("conv{i}"), y, c, 3, groups)?;
         y = blocks.norm(&format!("norm{i}"), y)?;
         y = blocks.relu(&format!("relu{i}"), y)?;
