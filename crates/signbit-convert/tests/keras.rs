@@ -69,7 +69,9 @@ fn case(file: &str, architecture: Option<&str>) -> (String, Vec<u8>, Option<Stri
     (name, std::fs::read(data().join(file)).unwrap(), json)
 }
 
-const CASES: [(&str, Option<&str>); 8] = [
+const CASES: [(&str, Option<&str>); 10] = [
+    ("transposed.h5", None),
+    ("transposed.keras", None),
     ("trunk.h5", None),
     ("trunk.keras", None),
     ("branches.h5", None),
