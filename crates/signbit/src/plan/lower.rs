@@ -224,6 +224,8 @@ impl Lowering<'_> {
             let conv = self.checked(conv)?;
             let group = conv.group_in();
             let len = conv.c_out * conv.k();
+            // Of phases with a tap or two, the weights are not most of it.
+            self.budget.take(&self.node.name, (size_of::<Real>() + size_of_val(bias.unwrap_or_default())) as u64)?;
             self.budget.check(&self.node.name, (len as u64).saturating_mul(size_of::<f32>() as u64))?;
             reserve(&mut some, &self.node.name, conv.c_out, conv.k())?;
             let rows = weights.chunks_exact(taps.of_layer() * group).zip(some.chunks_exact_mut(conv.k()));
@@ -244,6 +246,7 @@ impl Lowering<'_> {
             let conv = self.checked(conv)?;
             let group = conv.group_in();
             let (len, row_len) = (words(conv.k()), words(taps.of_layer() * group));
+            self.budget.take(&self.node.name, size_of::<Binary>() as u64)?;
             // As many bits as the packed weights have at least, which the budget then counts.
             let mut some = vec![0; conv.c_out * len];
             for (row, some) in rows.chunks_exact(row_len).zip(some.chunks_exact_mut(len)) {
