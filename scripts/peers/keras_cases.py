@@ -118,7 +118,23 @@ def sequential():
     )
 
 
+def transposed():
+    """Transposed convolutions: both paddings, kernels smaller than strides, output padding, signs."""
+    x = image = layers.Input((4, 3, 3))
+    x = layers.Conv2DTranspose(5, (3, 2), strides=(2, 3), padding="same", activation="relu")(x)
+    x = layers.BatchNormalization()(x)
+    x = lq.layers.QuantConv2DTranspose(6, 3, strides=2, **SIGNS)(x)
+    x = layers.BatchNormalization()(x)
+    x = lq.layers.QuantConv2DTranspose(4, 2, strides=(1, 3), use_bias=False, **SIGNS)(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Conv2DTranspose(2, 3, strides=2, padding="same", output_padding=1)(x)
+    x = layers.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=0)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return models.Model(image, layers.Dense(4)(x))
+
+
 CASES = {
+    "transposed": (transposed, ("h5", "keras")),
     "trunk": (trunk, ("h5", "keras")),
     "branches": (branches, ("h5", "keras")),
     "sequential": (sequential, ("h5", "keras", "weights", "legacy_weights")),

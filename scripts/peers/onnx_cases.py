@@ -200,6 +200,27 @@ def torch_pad(random):
 
 
 @case
+def torch_transposed(random):
+    """Transposed convolutions: groups, dilation, output padding, and one of signs before a sign."""
+
+    def forward(net, x):
+        x = torch.sign(net.bn(net.a(x)))
+        w = torch.sign(net.b.weight)
+        w = w * net.b.weight.abs().mean((0, 2, 3), keepdim=True)
+        x = F.conv_transpose2d(x, w, net.b.bias, 2, 1, 1)
+        return net.c(torch.sign(net.bn2(x)))
+
+    parts = {
+        "a": nn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), groups=2, dilation=(1, 2)),
+        "bn": norm(random, 6),
+        "b": nn.ConvTranspose2d(6, 5, 3),
+        "bn2": norm(random, 5, 4.0),
+        "c": nn.ConvTranspose2d(5, 2, 2, stride=3, bias=False),
+    }
+    return export(Net(forward, **parts), (4, 3, 4)), (4, 3, 4)
+
+
+@case
 def torch_gate(random):
     """Squeeze and excite, by views; a gate of one channel."""
 
@@ -326,6 +347,21 @@ def graph_auto_pad(random):
     y = g("Conv", y, f32(random, 3, 20, 4, 3), auto_pad="SAME_LOWER", strides=(2, 2))
     y = g("Conv", y, f32(random, 2, 3, 2, 1), auto_pad="VALID")
     return g.model((3, 6, 5), y), (3, 6, 5)
+
+
+@case
+def graph_transposed_sizes(random):
+    """The sizes of transposed convolutions by auto_pad and output_shape."""
+    g = Graph()
+
+    def up(**attributes):
+        return g("ConvTranspose", "x", f32(random, 3, 2, 4, 3), strides=(2, 2), **attributes)
+
+    parts = [up(auto_pad=pad) for pad in ("SAME_UPPER", "SAME_LOWER")]
+    parts.append(up(output_shape=(6, 10)))
+    parts.append(up(output_shape=(6, 10), auto_pad="SAME_UPPER"))
+    parts.append(up(pads=(1, 0, 1, 1)))
+    return g.model((3, 3, 5), g("Concat", *parts, axis=1)), (3, 3, 5)
 
 
 @case

@@ -69,6 +69,13 @@ def paddings(x):
     return L.AvgPool2D((3, 2), strides=(2, 1), padding="same")(x)
 
 
+@net((4, 3, 5))
+def transposed(x):
+    x = L.Conv2DTranspose(6, (3, 2), strides=(2, 1), padding="same", activation="relu")(x)
+    x = L.Conv2DTranspose(3, 2, strides=3, use_bias=False)(x)
+    return L.Conv2DTranspose(4, (1, 4), strides=(2, 1))(x)
+
+
 @net((4, 4, 10))
 def parts_of_channels(x):
     a, b = function(lambda t: tf.split(t, 2, axis=-1))(x)

@@ -69,7 +69,9 @@ fn case(file: &str, architecture: Option<&str>) -> (String, Vec<u8>, Option<Stri
     (name, std::fs::read(data().join(file)).unwrap(), json)
 }
 
-const CASES: [(&str, Option<&str>); 8] = [
+const CASES: [(&str, Option<&str>); 10] = [
+    ("transposed.h5", None),
+    ("transposed.keras", None),
     ("trunk.h5", None),
     ("trunk.keras", None),
     ("branches.h5", None),
@@ -144,7 +146,7 @@ fn what_the_graph_has_not_is_refused_by_name() {
     let conv = json["config"]["layers"].as_array().unwrap().iter().position(|l| l["class_name"] == "QuantConv2D");
     let conv = conv.unwrap();
     let cases = [
-        ("class_name", serde_json::json!("QuantConv2DTranspose"), "QuantConv2DTranspose"),
+        ("class_name", serde_json::json!("QuantLocallyConnected2D"), "QuantLocallyConnected2D"),
         ("input_quantizer", serde_json::json!({"class_name": "DoReFa", "config": {"k_bit": 2}}), "DoReFa"),
         ("kernel_quantizer", serde_json::json!("ste_tern"), "ste_tern"),
         ("data_format", serde_json::json!("channels_first"), "channels_first"),

@@ -256,7 +256,7 @@ pub enum GeometryError {
     #[error("kernel, stride and dilation must be at least 1")]
     Zero,
     /// A number is over the limit.
-    #[error("kernel, stride, dilation and pads must be at most {MAX_GEOMETRY}")]
+    #[error("kernel, stride, dilation and paddings must be at most {MAX_GEOMETRY}")]
     TooLarge,
     /// The kernel does not fit into the padded input.
     #[error("the kernel spans {kernel}, the padded input has {padded}")]
@@ -265,6 +265,14 @@ pub enum GeometryError {
         kernel: usize,
         /// The padded input's size.
         padded: usize,
+    },
+    /// The pads of a transposed convolution leave nothing of its output.
+    #[error("the output has {full} rows or columns, of which the pads cut off {cut}")]
+    CutAway {
+        /// What there is before.
+        full: usize,
+        /// The pads on both sides.
+        cut: usize,
     },
     /// A pooling window lies wholly in the padding.
     #[error("a pooling window lies wholly in the padding")]

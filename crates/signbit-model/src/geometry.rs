@@ -25,15 +25,15 @@ pub struct Geometry {
     pub pads: [usize; 4],
 }
 
-fn ones() -> [usize; 2] {
+pub(crate) fn ones() -> [usize; 2] {
     [1, 1]
 }
 
-fn are_ones(steps: &[usize; 2]) -> bool {
+pub(crate) fn are_ones(steps: &[usize; 2]) -> bool {
     *steps == [1, 1]
 }
 
-fn are_zeros(pads: &[usize; 4]) -> bool {
+pub(crate) fn are_zeros(pads: &[usize; 4]) -> bool {
     *pads == [0; 4]
 }
 
@@ -132,7 +132,7 @@ impl Geometry {
 }
 
 /// The rows that a dilated kernel spans.
-const fn extent(kernel: usize, dilation: usize) -> usize {
+pub(crate) const fn extent(kernel: usize, dilation: usize) -> usize {
     kernel.saturating_sub(1).saturating_mul(dilation).saturating_add(1)
 }
 

@@ -44,6 +44,7 @@ pub mod picture;
 pub mod preprocessing;
 pub mod size;
 mod tensor;
+mod transposed;
 mod types;
 
 pub use builder::ModelBuilder;
@@ -56,6 +57,7 @@ pub use ops::{Op, Padding};
 pub use preprocessing::{Preprocessing, Resize, ResizeFilter};
 pub use size::SizeTable;
 pub use tensor::{Tensor, words};
+pub use transposed::TransposedGeometry;
 pub use types::{DType, Shape, ValueType};
 
 /// The limits that a graph must keep, whoever made it. They bound what a file can ask for.

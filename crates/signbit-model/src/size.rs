@@ -27,7 +27,8 @@ pub struct NodeSize {
     pub bytes: u64,
     /// Bytes that its parameters take in an f32 network, see [`SizeTable::f32_bytes`].
     pub f32_bytes: u64,
-    /// Multiply-accumulates of one bit by one bit per sample; padded taps count.
+    /// Multiply-accumulates of one bit by one bit per sample; padded taps count, and in a transposed convolution
+    /// those whose output is cut off: each input meets each tap once.
     pub binary_macs: u64,
     /// Multiply-accumulates on real activations per sample, in convolutions and dense layers.
     pub real_macs: u64,
@@ -75,7 +76,8 @@ impl SizeTable {
         for (i, node) in model.graph.nodes.iter().enumerate() {
             let new = node.op.tensors().into_iter().filter(|&name| counted.insert(name));
             let tensors: Vec<(&str, &Tensor)> = new.filter_map(|name| Some((name, model.tensors.get(name)?))).collect();
-            let macs = macs(&node.op, types[i + 1], model);
+            let x = node.inputs.first().map_or(types[0], |id| types[id.index()]);
+            let macs = macs(&node.op, x, types[i + 1], model);
             nodes.push(node_size(node.name.clone(), &node.op, types[i + 1], &tensors, macs));
         }
         let (packed, real): (Vec<&Tensor>, Vec<&Tensor>) =
@@ -144,12 +146,16 @@ fn node_size(
 }
 
 /// One-bit and real multiply-accumulates of a node per sample.
-fn macs(op: &Op, output: ValueType, model: &Model) -> (u64, u64) {
-    let dots = |weight: &str| {
-        let k = model.tensors.get(weight).map_or(0, Tensor::row_len);
-        (output.shape.elements() as u64).saturating_mul(k as u64)
+fn macs(op: &Op, input: ValueType, output: ValueType, model: &Model) -> (u64, u64) {
+    let row_len = |weight: &str| model.tensors.get(weight).map_or(0, Tensor::row_len) as u64;
+    let dots = |weight: &str| (output.shape.elements() as u64).saturating_mul(row_len(weight));
+    let transposed = |weight: &str| {
+        let pixels = (input.shape.h as u64).saturating_mul(input.shape.w as u64);
+        pixels.saturating_mul(output.shape.c as u64).saturating_mul(row_len(weight))
     };
     match op {
+        Op::BinaryConv2dTranspose { weight, .. } => (transposed(weight), 0),
+        Op::Conv2dTranspose { weight, .. } => (0, transposed(weight)),
         Op::BinaryConv2d { weight, .. } | Op::BinaryDense { weight } => (dots(weight), 0),
         Op::Conv2d { weight, .. } | Op::Dense { weight, .. } => (0, dots(weight)),
         _ => (0, 0),

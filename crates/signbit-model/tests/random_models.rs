@@ -8,7 +8,9 @@ use common::{integers, pattern, reals};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use signbit_model::interpreter::{ValueData, run, run_traced};
-use signbit_model::{DType, Geometry, Model, ModelBuilder, Op, Padding, Shape, SizeTable, ValueId, ValueType, file};
+use signbit_model::{
+    DType, Geometry, Model, ModelBuilder, Op, Padding, Shape, SizeTable, TransposedGeometry, ValueId, ValueType, file,
+};
 
 /// Choices from random bytes; all 0 behind their end, so that shrinking makes models simple.
 struct Choices<'a>(Iter<'a, u8>);
@@ -88,7 +90,17 @@ fn convolution(b: &mut ModelBuilder, choices: &mut Choices<'_>, (last, ty): (Val
     let c_out = groups * (choices.below(3) + 1);
     let weight = format!("w{i}");
     let shape = [c_out, geometry.kernel[0], geometry.kernel[1], c / groups];
-    let op = if ty.dtype == DType::Bits {
+    let Geometry { kernel, stride, dilation, pads } = geometry;
+    let output_padding = [choices.below(2), choices.below(2)];
+    let transposed = TransposedGeometry { kernel, stride, dilation, pads, output_padding };
+    let op = if choices.below(3) == 1 {
+        let bits = ty.dtype == DType::Bits;
+        b.tensor(&weight, if bits { pattern(&shape) } else { reals(&shape) });
+        match bits {
+            true => Op::BinaryConv2dTranspose { weight, geometry: transposed, groups },
+            false => Op::Conv2dTranspose { weight, bias: None, geometry: transposed, groups },
+        }
+    } else if ty.dtype == DType::Bits {
         b.tensor(&weight, pattern(&shape));
         let padding = [Padding::Zero, Padding::One, Padding::MinusOne][choices.below(3)];
         Op::BinaryConv2d { weight, geometry, groups, padding }
@@ -117,7 +129,7 @@ fn the_generator_makes_many_kinds_of_nodes() {
         }
     }
     let kinds = ["binary_conv2d", "conv2d", "threshold", "max_pool2d", "concat", "unpack", "mul_add"];
-    let kinds = kinds.iter().chain(&["slice", "pad", "sigmoid", "mul"]);
+    let kinds = kinds.iter().chain(&["slice", "pad", "sigmoid", "mul", "conv2d_transpose", "binary_conv2d_transpose"]);
     let rare: Vec<_> = kinds.filter(|kind| seen.get(*kind).is_none_or(|&n| n < 20)).collect();
     assert!(rare.is_empty(), "{rare:?} of {seen:?}");
 }

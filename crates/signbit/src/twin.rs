@@ -55,6 +55,10 @@ impl Twin<'_> {
                 self.real_weight(node, &weight)?;
                 Op::Conv2d { weight, bias: None, geometry, groups }
             }
+            Op::BinaryConv2dTranspose { weight, geometry, groups } => {
+                self.real_weight(node, &weight)?;
+                Op::Conv2dTranspose { weight, bias: None, geometry, groups }
+            }
             Op::BinaryDense { weight } => {
                 self.real_weight(node, &weight)?;
                 Op::Dense { weight, bias: None }
@@ -67,7 +71,7 @@ impl Twin<'_> {
                 let shifted = self.push(folded.0, folded.1, &inputs);
                 return Ok(self.push(node.name.clone(), CLIP, &[shifted]));
             }
-            op @ (Op::Conv2d { .. } | Op::Dense { .. }) => {
+            op @ (Op::Conv2d { .. } | Op::Conv2dTranspose { .. } | Op::Dense { .. }) => {
                 for name in op.tensors() {
                     self.real_weight(node, name)?;
                 }
@@ -138,7 +142,9 @@ impl Twin<'_> {
 
 #[cfg(test)]
 mod tests {
-    use signbit_model::{DType, Geometry, ModelBuilder, Padding, Shape, interpreter, size::SizeTable};
+    use signbit_model::{
+        DType, Geometry, ModelBuilder, Padding, Shape, TransposedGeometry, interpreter, size::SizeTable,
+    };
 
     use super::*;
 
@@ -156,6 +162,8 @@ mod tests {
         let conv = Op::BinaryConv2d { weight: "folded3.mul".into(), geometry, groups: 1, padding: Padding::One };
         let x = b.node("conv", conv, &[x]);
         let x = b.node("t", Op::Threshold { threshold: "t".into(), flip: "f".into() }, &[x]);
+        let geometry = TransposedGeometry::valid([3, 3], [2, 2], [1, 1]);
+        b.node("up", Op::BinaryConv2dTranspose { weight: "folded3.mul".into(), geometry, groups: 1 }, &[x]);
         let x = b.node("pool", Op::MaxPool2d { geometry: Geometry::valid([2, 2], [2, 2], [1, 1]) }, &[x]);
         let x = b.node("pad", Op::Pad { pads: [0, 1, 0, 0], value: -1.0 }, &[x]);
         let x = b.node("slice", Op::Slice { start: 0, end: 1 }, &[x]);

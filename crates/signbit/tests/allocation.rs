@@ -3,7 +3,7 @@
 mod common;
 
 use common::Numbers;
-use signbit::model::{Geometry, Model, ModelBuilder, Op, Padding, Shape};
+use signbit::model::{Geometry, Model, ModelBuilder, Op, Padding, Shape, TransposedGeometry};
 use signbit::{Options, Session};
 
 /// A network with fused and unfused steps, scratch, branches and bits of odd widths.
@@ -24,10 +24,22 @@ fn network() -> Model {
     let bits = b.node("rsign", Op::RSign { shift: "m".into() }, &[stem]);
     let dots = b.node("conv1", conv(), &[bits]);
     let bits = b.node("t1", Op::Threshold { threshold: "t".into(), flip: "f".into() }, &[dots]);
+    // The same size again: 8 = 4 * 2.
+    let pool = b.node("pool", Op::MaxPool2d { geometry: Geometry::valid([2, 2], [2, 2], [1, 1]) }, &[bits]);
+    let geometry = TransposedGeometry { pads: [0, 0, 1, 1], ..TransposedGeometry::valid([3, 3], [2, 2], [1, 1]) };
+    let up = b.node("up", Op::BinaryConv2dTranspose { weight: "w".into(), geometry, groups: 1 }, &[pool]);
+    let bits = b.node("t2", Op::Threshold { threshold: "t".into(), flip: "f".into() }, &[up]);
+    let up2 = b.node("up2", Op::BinaryConv2dTranspose { weight: "w".into(), geometry, groups: 1 }, &[pool]);
+    let geometry = TransposedGeometry::valid([1, 1], [1, 1], [1, 1]);
+    b.tensor("real_up", numbers.f32_tensor(&[20, 1, 1, 20]));
+    let up = Op::Conv2dTranspose { weight: "real_up".into(), bias: Some("m".into()), geometry, groups: 1 };
+    let stem = b.node("up3", up, &[stem]);
     let dots = b.node("conv2", conv(), &[bits]);
     let x = b.node("mul", Op::Mul, &[dots, scale]);
     let x = b.node("bn", Op::MulAdd { mul: "m".into(), add: "m".into() }, &[x]);
     let x = b.node("add", Op::Add, &[x, stem]);
+    let up2 = b.node("relu", Op::Relu, &[up2]);
+    let x = b.node("add2", Op::Add, &[x, up2]);
     let more = b.node("sign", Op::Sign, &[x]);
     let x = b.node("concat", Op::Concat, &[bits, more]);
     let x = b.node("flat", Op::Flatten, &[x]);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Numbers, differences, integers, single};
-use signbit::model::{Geometry, Model, ModelBuilder, Op, Padding, Shape, ValueId};
+use signbit::model::{Geometry, Model, ModelBuilder, Op, Padding, Shape, TransposedGeometry, ValueId};
 
 const ODD: Geometry = Geometry { kernel: [3, 2], stride: [2, 1], dilation: [1, 2], pads: [2, 0, 1, 1] };
 const SAME: Geometry = Geometry::padded([3, 3], [1, 1], 1);
@@ -37,6 +37,23 @@ fn real_conv(c_in: usize, c_out: usize, groups: usize, geometry: Geometry, bits:
         }
         let bias = bias.then(|| "b".into());
         b.node("y", Op::Conv2d { weight: "w".into(), bias, geometry, groups }, &[x])
+    })
+}
+
+const UP: TransposedGeometry =
+    TransposedGeometry { kernel: [3, 2], stride: [2, 3], dilation: [2, 1], pads: [1, 0, 2, 1], output_padding: [1, 0] };
+
+fn transposed(c_in: usize, c_out: usize, groups: usize, bits: bool) -> Model {
+    case(Shape::new(4, 3, c_in), |b, numbers, x| {
+        let shape = [c_out, 3, 2, c_in / groups];
+        b.tensor("w", if bits { numbers.bit_tensor(&shape) } else { numbers.f32_tensor(&shape) });
+        let weight = "w".to_owned();
+        if bits {
+            let x = b.node("sign", Op::Sign, &[x]);
+            return b.node("y", Op::BinaryConv2dTranspose { weight, geometry: UP, groups }, &[x]);
+        }
+        b.tensor("b", numbers.f32_tensor(&[c_out]));
+        b.node("y", Op::Conv2dTranspose { weight, bias: Some("b".into()), geometry: UP, groups }, &[x])
     })
 }
 
@@ -205,6 +222,10 @@ fn weights() -> Vec<(&'static str, Model)> {
         ("binary_conv2d", binary_conv(9, 9, 9, ODD, Padding::One)),
         ("binary_conv2d", binary_conv(64, 33, 1, SAME, Padding::MinusOne)),
         ("binary_conv2d", binary_conv(9, 9, 9, ODD, Padding::MinusOne)),
+        ("conv2d_transpose", transposed(3, 5, 1, false)),
+        ("conv2d_transpose", transposed(17, 17, 17, false)),
+        ("binary_conv2d_transpose", transposed(67, 33, 1, true)),
+        ("binary_conv2d_transpose", transposed(9, 9, 9, true)),
         ("binary_dense", binary_dense(3, 2)),
         ("binary_dense", binary_dense(200, 65)),
         ("threshold", threshold(5, false)),

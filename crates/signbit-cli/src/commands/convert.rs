@@ -157,8 +157,10 @@ impl Layers {
         let mut layers = Self::default();
         for node in &model.graph.nodes {
             match &node.op {
-                Op::BinaryConv2d { .. } | Op::BinaryDense { .. } => layers.binary += 1,
-                Op::Conv2d { weight, .. } | Op::Dense { weight, .. } => {
+                Op::BinaryConv2d { .. } | Op::BinaryConv2dTranspose { .. } | Op::BinaryDense { .. } => {
+                    layers.binary += 1
+                }
+                Op::Conv2d { weight, .. } | Op::Conv2dTranspose { weight, .. } | Op::Dense { weight, .. } => {
                     let bits = model.tensors.get(weight).is_some_and(|tensor| tensor.as_rows().is_some());
                     *(if bits { &mut layers.binary_weights } else { &mut layers.real }) += 1;
                 }

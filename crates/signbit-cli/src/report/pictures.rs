@@ -140,7 +140,9 @@ fn weight<'m>(model: &'m Model, op: &Op) -> Option<&'m Tensor> {
     match op {
         Op::Conv2d { weight, .. }
         | Op::Dense { weight, .. }
+        | Op::Conv2dTranspose { weight, .. }
         | Op::BinaryConv2d { weight, .. }
+        | Op::BinaryConv2dTranspose { weight, .. }
         | Op::BinaryDense { weight } => model.tensors.get(weight),
         _ => None,
     }

@@ -33,6 +33,19 @@ pub(super) fn ohwi_to_oihw<T: Copy>(data: &[T], shape: &[usize]) -> Vec<T> {
     filters.flat_map(|filter| (0..c).flat_map(move |i| filter.iter().skip(i).step_by(c).copied())).collect()
 }
 
+/// From `[O, kh, kw, C / groups]` to `[C, O / groups, kh, kw]`.
+pub(super) fn ohwi_to_iohw<T: Copy>(data: &[T], shape: &[usize], groups: usize) -> Vec<T> {
+    let &[o, kh, kw, c] = shape else { return data.to_vec() };
+    let (taps, o_group) = (kh * kw, o / groups.max(1));
+    let mut moved = Vec::with_capacity(data.len());
+    for (group, i) in (0..groups).flat_map(|group| (0..c).map(move |i| (group, i))) {
+        for o in group * o_group..(group + 1) * o_group {
+            moved.extend((0..taps).filter_map(|tap| data.get((o * taps + tap) * c + i)));
+        }
+    }
+    moved
+}
+
 /// From `[O, kh, kw, 1]` to `[1, kh, kw, O]`.
 pub(super) fn depthwise_to_hwo<T: Copy>(data: &[T], shape: &[usize]) -> Vec<T> {
     let taps = shape.iter().skip(1).product::<usize>().max(1);
@@ -56,6 +69,9 @@ mod tests {
     fn channels_move_to_the_front() {
         let data: Vec<usize> = (0..12).collect();
         assert_eq!(ohwi_to_oihw(&data, &[2, 1, 3, 2]), [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]);
+        assert_eq!(ohwi_to_iohw(&data, &[3, 1, 2, 2], 1), [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]);
+        // Two groups of one input channel and two outputs.
+        assert_eq!(ohwi_to_iohw(&data[..8], &[4, 1, 2, 1], 2), [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(depthwise_to_hwo(&data, &[3, 2, 2, 1]), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]);
     }
 

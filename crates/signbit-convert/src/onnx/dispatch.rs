@@ -6,13 +6,14 @@ use super::constant::Constant;
 use super::node::Node;
 use super::reader::Reader;
 use super::value::Value;
-use super::{activation, affine, compare, linear, moving, quant, shape, window};
+use super::{activation, affine, compare, linear, moving, quant, shape, transposed, window};
 use crate::ConvertError;
 
 /// Takes in a node that has an operand of the network, and gives its results.
 pub(super) fn node(reader: &mut Reader<'_>, node: &Node<'_>) -> Result<Vec<Value>, ConvertError> {
     let value = match node.operator() {
         "Conv" => window::conv(reader, node)?,
+        "ConvTranspose" => transposed::conv(reader, node)?,
         "MaxPool" => window::max_pool(reader, node)?,
         "AveragePool" => window::average_pool(reader, node)?,
         "Pad" => window::pad(reader, node)?,

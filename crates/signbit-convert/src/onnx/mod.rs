@@ -23,6 +23,7 @@ mod reader;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod transposed;
 mod value;
 mod window;
 mod wire;

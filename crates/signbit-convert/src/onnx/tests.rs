@@ -159,6 +159,44 @@ fn the_logical_order_decides_about_columns() {
     }
 }
 
+/// Two groups of two channels, each to one: row 1, two columns, steps of 2, three taps. Against the naive sum.
+#[test]
+fn transposed_convolutions_by_pads_and_by_size() {
+    let up = || with_ints(node("ConvTranspose", &["x", "w"], "y"), "strides", &[1, 2]);
+    let group = |mut node: NodeProto| {
+        node.attribute.push(AttributeProto { name: "group".into(), i: Some(2), r#type: 2, ..Default::default() });
+        node
+    };
+    let weight = floats("w", &[4, 1, 1, 3]);
+    let x = [1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 30.0, 40.0];
+    let mut full = [[0.0_f32; 2]; 5];
+    for (i, c, k) in (0..2).flat_map(|i| (0..4).flat_map(move |c| (0..3).map(move |k| (i, c, k)))) {
+        full[i * 2 + k][c / 2] += x[i * 4 + c] * weight.float_data[c * 3 + k];
+    }
+    let cases = [
+        (up(), 0..5),
+        (with_ints(up(), "pads", &[0, 1, 0, 2]), 1..3),
+        (with_ints(up(), "output_shape", &[1, 3]), 1..4),
+        (with_ints(up(), "output_shape", &[1, 4]), 1..5),
+        (with_text(up(), "auto_pad", "SAME_UPPER"), 0..4),
+        (with_text(up(), "auto_pad", "SAME_LOWER"), 1..5),
+        (with_text(up(), "auto_pad", "VALID"), 0..5),
+    ];
+    for (node, columns) in cases {
+        let what = format!("{:?}", node.attribute);
+        let model = import(&file(&[1, 4, 1, 2], vec![group(node)], vec![weight.clone()])).unwrap().model;
+        let found = interpreter::run(&model, 1, &x).unwrap();
+        let interpreter::ValueData::F32(found) = found.data else { panic!("real numbers") };
+        let expected = full[columns].concat();
+        assert_eq!(found.len(), expected.len(), "{what}");
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?} {expected:?} {what}");
+    }
+    let said = refusal(&[1, 4, 1, 2], vec![with_ints(up(), "output_shape", &[1, 1 << 40])], vec![weight.clone()]);
+    assert!(said.contains("an output of"), "{said}");
+    let said = refusal(&[1, 3, 1, 2], vec![group(up())], vec![floats("w", &[3, 1, 1, 3])]);
+    assert!(said.contains("group"), "{said}");
+}
+
 #[test]
 fn small_files_cannot_ask_for_much() {
     let of_shape = || node("ConstantOfShape", &["s"], "c");

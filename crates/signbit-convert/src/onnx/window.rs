@@ -9,7 +9,7 @@ use super::value::{Axis, HWC, Real, Value};
 use crate::ConvertError;
 
 /// The operand 0, a feature map in the order NCHW.
-fn map(reader: &Reader<'_>, node: &Node<'_>) -> Result<Real, ConvertError> {
+pub(super) fn map(reader: &Reader<'_>, node: &Node<'_>) -> Result<Real, ConvertError> {
     let x = reader.real(node, 0)?;
     if x.is_map() {
         return Ok(x);
@@ -83,7 +83,7 @@ fn steps(dims: &[usize]) -> [usize; 4] {
 }
 
 /// A value of the graph as a feature map in the order NCHW.
-fn as_map(reader: &Reader<'_>, x: &Real, id: signbit_model::ValueId) -> Real {
+pub(super) fn as_map(reader: &Reader<'_>, x: &Real, id: signbit_model::ValueId) -> Real {
     let shape = reader.draft.shape(id);
     Real::map(id, [x.size(Axis::N), shape.h, shape.w, shape.c])
 }

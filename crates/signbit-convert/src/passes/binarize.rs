@@ -25,7 +25,9 @@ const ZEROS: f64 = 0.01;
 pub fn binarize(model: Model, warnings: &mut Vec<Warning>) -> Result<Model, ConvertError> {
     rewrite(model, |walk, i| {
         let (name, op, x) = (walk.node(i).name.clone(), walk.node(i).op.clone(), walk.node(i).inputs[0]);
-        let (Op::Conv2d { weight, bias, .. } | Op::Dense { weight, bias }) = &op else {
+        let (Op::Conv2d { weight, bias, .. } | Op::Conv2dTranspose { weight, bias, .. } | Op::Dense { weight, bias }) =
+            &op
+        else {
             return Ok(None);
         };
         let bits = unpacked(walk, x);
@@ -68,6 +70,10 @@ fn layer_of_bits(op: Op, weight: String, on_bits: bool) -> Op {
             Op::BinaryConv2d { weight, geometry, groups, padding: Padding::Zero }
         }
         Op::Conv2d { geometry, groups, .. } => Op::Conv2d { weight, bias: None, geometry, groups },
+        Op::Conv2dTranspose { geometry, groups, .. } if on_bits => {
+            Op::BinaryConv2dTranspose { weight, geometry, groups }
+        }
+        Op::Conv2dTranspose { geometry, groups, .. } => Op::Conv2dTranspose { weight, bias: None, geometry, groups },
         _ if on_bits => Op::BinaryDense { weight },
         _ => Op::Dense { weight, bias: None },
     }

@@ -38,7 +38,7 @@ impl Chain {
             let (place, node) = walk.producer(x)?;
             let part = if pools.is_empty() { &mut above } else { &mut between };
             match node.op {
-                Op::BinaryConv2d { .. } | Op::BinaryDense { .. } => {
+                Op::BinaryConv2d { .. } | Op::BinaryConv2dTranspose { .. } | Op::BinaryDense { .. } => {
                     above.reverse();
                     between.reverse();
                     pools.reverse();
@@ -82,7 +82,9 @@ pub(super) struct Responses {
 impl Responses {
     /// `None` where a channel has no single change, or there are too many dot products.
     pub(super) fn of(walk: &Rewrite, chain: &Chain) -> Result<Option<Self>, ConvertError> {
-        let (Op::BinaryConv2d { weight, .. } | Op::BinaryDense { weight }) = &walk.node(chain.layer).op else {
+        let (Op::BinaryConv2d { weight, .. } | Op::BinaryConv2dTranspose { weight, .. } | Op::BinaryDense { weight }) =
+            &walk.node(chain.layer).op
+        else {
             return Ok(None);
         };
         let Some(tensor) = walk.tensors.get(weight) else {

@@ -19,7 +19,9 @@ pub fn fold_affine(model: Model) -> Result<Model, ConvertError> {
         let Some((layer, before)) = walk.producer(node.inputs[0]).filter(|_| walk.uses(node.inputs[0]) == 1) else {
             return Ok(None);
         };
-        let (Op::Conv2d { weight, bias, .. } | Op::Dense { weight, bias }) = &before.op else {
+        let (Op::Conv2d { weight, bias, .. } | Op::Conv2dTranspose { weight, bias, .. } | Op::Dense { weight, bias }) =
+            &before.op
+        else {
             return Ok(None);
         };
         let (Some(mul), Some(add)) = (walk.f32(mul).map(<[f32]>::to_vec), walk.f32(add).map(<[f32]>::to_vec)) else {
@@ -34,6 +36,9 @@ pub fn fold_affine(model: Model) -> Result<Model, ConvertError> {
         let op = match op {
             Op::Conv2d { geometry, groups, .. } => {
                 Op::Conv2d { weight: weight_name, bias: Some(bias_name), geometry, groups }
+            }
+            Op::Conv2dTranspose { geometry, groups, .. } => {
+                Op::Conv2dTranspose { weight: weight_name, bias: Some(bias_name), geometry, groups }
             }
             _ => Op::Dense { weight: weight_name, bias: Some(bias_name) },
         };

@@ -57,7 +57,8 @@ pub fn threshold(model: Model) -> Result<Model, ConvertError> {
 /// The binary layer of `chain` with the weights of falling channels negated.
 fn negate_falling(walk: &mut Rewrite, chain: &Chain, responses: &Responses) -> Result<ValueId, ConvertError> {
     let mut op = walk.node(chain.layer).op.clone();
-    if let Op::BinaryConv2d { weight, .. } | Op::BinaryDense { weight } = &mut op
+    if let Op::BinaryConv2d { weight, .. } | Op::BinaryConv2dTranspose { weight, .. } | Op::BinaryDense { weight } =
+        &mut op
         && let Some(tensor) = walk.tensors.get(weight)
         && let Some(mut signs) = tensor.to_signs()
     {

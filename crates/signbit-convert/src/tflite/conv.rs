@@ -111,17 +111,17 @@ fn conv(
     geometry: Geometry,
     groups: usize,
 ) -> Result<ValueId> {
-    let bias = bias(reader, op, shape[0])?;
+    let bias = bias(reader, op, 2, shape[0])?;
     let weight = reader.draft.f32(&format!("{}.weight", op.name), shape, data)?;
     reader.draft.node(&op.name, Op::Conv2d { weight, bias, geometry, groups }, &[x])
 }
 
-/// The third operand, where it is there.
-fn bias(reader: &mut Reader, op: &Operator, len: usize) -> Result<Option<String>> {
-    if op.input(2).is_none() {
+/// The operand `i`, where it is there.
+pub(super) fn bias(reader: &mut Reader, op: &Operator, i: usize, len: usize) -> Result<Option<String>> {
+    if op.input(i).is_none() {
         return Ok(None);
     }
-    let data = reader.vector(op, 2, len)?;
+    let data = reader.vector(op, i, len)?;
     reader.draft.f32(&format!("{}.bias", op.name), [len], data).map(Some)
 }
 
@@ -143,7 +143,7 @@ pub(super) fn fully_connected(reader: &mut Reader, op: &Operator) -> Result<()> 
             true => x,
             false => reader.draft.node(&format!("{}.flatten", op.name), Op::Flatten, &[x])?,
         };
-        let bias = bias(reader, op, o)?;
+        let bias = bias(reader, op, 2, o)?;
         let weight = reader.draft.f32(&format!("{}.weight", op.name), [o, k], data)?;
         reader.draft.node(&op.name, Op::Dense { weight, bias }, &[flat])?
     } else if keeps_dims && input.c == k {

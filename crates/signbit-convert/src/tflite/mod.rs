@@ -22,6 +22,7 @@ mod schema;
 mod shape;
 mod single;
 mod slice;
+mod transposed;
 
 use crate::{ConvertError, Imported};
 pub use single::{Operand, Step, operators};

@@ -6,7 +6,7 @@ use signbit_model::{DType, Op, Shape, ValueId};
 
 use super::fold::{self, Folded};
 use super::schema::{File, Operator, TensorInfo, malformed};
-use super::{Result, arithmetic, conv, lce, pad, pool, shape, slice};
+use super::{Result, arithmetic, conv, lce, pad, pool, shape, slice, transposed};
 use crate::{Activation, Draft, Imported, Warning};
 
 /// What a tensor of the file is.
@@ -150,6 +150,7 @@ impl<'f, 'a> Reader<'f, 'a> {
             "LceBMaxPool2d" => lce::bmaxpool2d(self, &op),
             "CONV_2D" => conv::conv2d(self, &op),
             "DEPTHWISE_CONV_2D" => conv::depthwise(self, &op),
+            "TRANSPOSE_CONV" => transposed::conv2d(self, &op),
             "FULLY_CONNECTED" => conv::fully_connected(self, &op),
             "ADD" => arithmetic::add(self, &op),
             "SUB" => arithmetic::sub(self, &op),

@@ -9,6 +9,7 @@ mod elementwise;
 mod layout;
 mod pool;
 mod real;
+mod transposed;
 mod value;
 mod window;
 
@@ -70,6 +71,13 @@ fn eval(op: &Op, inputs: &[&Value], ty: ValueType, tensors: Tensors<'_>) -> Resu
         Op::ActivationScale { geometry } => real::activation_scale(x, ty, geometry)?,
         Op::BinaryConv2d { weight, geometry, groups, padding } => {
             binary::conv2d(x, ty, &tensors.signs(weight)?, geometry, *groups, *padding)?
+        }
+        Op::Conv2dTranspose { weight, bias, geometry, groups } => {
+            let bias = bias.as_deref().map(|name| tensors.f32(name)).transpose()?;
+            transposed::real(x, ty, &tensors.real_weight(weight)?, bias, geometry, *groups)?
+        }
+        Op::BinaryConv2dTranspose { weight, geometry, groups } => {
+            transposed::binary(x, ty, &tensors.signs(weight)?, geometry, *groups)?
         }
         Op::BinaryDense { weight } => binary::dense(x, ty, &tensors.signs(weight)?)?,
         Op::Sign => binary::sign(x)?,

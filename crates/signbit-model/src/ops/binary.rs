@@ -3,7 +3,7 @@
 use super::check::{self, Tensors};
 use super::real::{conv_output, dense_output};
 use crate::error::NodeError;
-use crate::{DType, Geometry, ValueType};
+use crate::{DType, Geometry, TransposedGeometry, ValueType};
 
 pub(super) fn conv2d(
     inputs: &[ValueType],
@@ -14,7 +14,21 @@ pub(super) fn conv2d(
 ) -> Result<ValueType, NodeError> {
     let x = check::one_of(inputs, &[DType::Bits])?;
     let tensor = tensors.weight(weight, &[DType::Bits])?;
-    conv_output(x, weight, tensor, geometry, groups, DType::I32)
+    let size = geometry.output_size(x.h, x.w)?;
+    conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::I32)
+}
+
+pub(super) fn conv2d_transpose(
+    inputs: &[ValueType],
+    tensors: Tensors<'_>,
+    weight: &str,
+    geometry: &TransposedGeometry,
+    groups: usize,
+) -> Result<ValueType, NodeError> {
+    let x = check::one_of(inputs, &[DType::Bits])?;
+    let tensor = tensors.weight(weight, &[DType::Bits])?;
+    let size = geometry.output_size(x.h, x.w)?;
+    conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::I32)
 }
 
 pub(super) fn dense(inputs: &[ValueType], tensors: Tensors<'_>, weight: &str) -> Result<ValueType, NodeError> {

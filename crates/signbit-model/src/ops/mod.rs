@@ -15,7 +15,7 @@ mod real;
 use serde::{Deserialize, Serialize};
 
 use crate::error::NodeError;
-use crate::{Geometry, ValueType};
+use crate::{Geometry, TransposedGeometry, ValueType};
 pub(crate) use check::Tensors;
 
 /// What a padded tap of a binary convolution counts as.
@@ -78,6 +78,40 @@ pub enum Op {
         groups: usize,
         /// What a tap in the padding counts as.
         padding: Padding,
+    },
+    /// Real transposed convolution, F32 -> F32: per output a real dot product over the inputs that add to it, then
+    /// `+ bias[o]`.
+    ///
+    /// Its order is input row, input column, `c` ascending, so `ky` and `kx` descending. Outside of the input is 0:
+    /// such taps are skipped, and an output that no input reaches is 0.0 before the bias. Groups as in
+    /// [`Op::Conv2d`].
+    #[serde(rename = "conv2d_transpose")]
+    Conv2dTranspose {
+        /// `[O, kh, kw, C / groups]`, F32, or Bits: then a weight is +1.0 or -1.0.
+        weight: String,
+        /// `[O]`, F32; without it nothing is added.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bias: Option<String>,
+        /// Which inputs add to which outputs.
+        geometry: TransposedGeometry,
+        /// Number of groups; 1 is left out in a file.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: usize,
+    },
+    /// Binary transposed convolution, Bits -> I32: the dot product of ±1 activations with ±1 weights over the inputs
+    /// that add to an output.
+    ///
+    /// Outside of the input is 0, neither +1 nor -1; an output that no input reaches is 0. Groups as in
+    /// [`Op::Conv2d`].
+    #[serde(rename = "binary_conv2d_transpose")]
+    BinaryConv2dTranspose {
+        /// `[O, kh, kw, C / groups]`, Bits.
+        weight: String,
+        /// Which inputs add to which outputs.
+        geometry: TransposedGeometry,
+        /// Number of groups; 1 is left out in a file.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        groups: usize,
     },
     /// Binary dense layer on a vector, Bits -> I32: the dot product of ±1 activations with ±1 weights.
     BinaryDense {
@@ -225,10 +259,12 @@ fn is_one(groups: &usize) -> bool {
 
 impl Op {
     /// The names of all operators, as they stand in a file.
-    pub const NAMES: [&str; 27] = [
+    pub const NAMES: [&str; 29] = [
         "conv2d",
         "dense",
         "binary_conv2d",
+        "conv2d_transpose",
+        "binary_conv2d_transpose",
         "binary_dense",
         "mul_add",
         "affine",
@@ -262,6 +298,8 @@ impl Op {
             Self::Conv2d { .. } => "conv2d",
             Self::Dense { .. } => "dense",
             Self::BinaryConv2d { .. } => "binary_conv2d",
+            Self::Conv2dTranspose { .. } => "conv2d_transpose",
+            Self::BinaryConv2dTranspose { .. } => "binary_conv2d_transpose",
             Self::BinaryDense { .. } => "binary_dense",
             Self::MulAdd { .. } => "mul_add",
             Self::Affine { .. } => "affine",
@@ -293,10 +331,12 @@ impl Op {
     #[must_use]
     pub fn tensors(&self) -> Vec<&str> {
         match self {
-            Self::Conv2d { weight, bias, .. } | Self::Dense { weight, bias } => {
-                std::iter::once(weight.as_str()).chain(bias.as_deref()).collect()
-            }
-            Self::BinaryConv2d { weight, .. } | Self::BinaryDense { weight } => vec![weight],
+            Self::Conv2d { weight, bias, .. }
+            | Self::Conv2dTranspose { weight, bias, .. }
+            | Self::Dense { weight, bias } => std::iter::once(weight.as_str()).chain(bias.as_deref()).collect(),
+            Self::BinaryConv2d { weight, .. }
+            | Self::BinaryConv2dTranspose { weight, .. }
+            | Self::BinaryDense { weight } => vec![weight],
             Self::MulAdd { mul, add } => vec![mul, add],
             Self::RSign { shift } => vec![shift],
             Self::Threshold { threshold, flip } => vec![threshold, flip],
@@ -327,10 +367,12 @@ impl Op {
     #[must_use]
     pub fn tensors_mut(&mut self) -> Vec<&mut String> {
         match self {
-            Self::Conv2d { weight, bias, .. } | Self::Dense { weight, bias } => {
-                std::iter::once(weight).chain(bias).collect()
-            }
-            Self::BinaryConv2d { weight, .. } | Self::BinaryDense { weight } => vec![weight],
+            Self::Conv2d { weight, bias, .. }
+            | Self::Conv2dTranspose { weight, bias, .. }
+            | Self::Dense { weight, bias } => std::iter::once(weight).chain(bias).collect(),
+            Self::BinaryConv2d { weight, .. }
+            | Self::BinaryConv2dTranspose { weight, .. }
+            | Self::BinaryDense { weight } => vec![weight],
             Self::MulAdd { mul, add } => vec![mul, add],
             Self::RSign { shift } => vec![shift],
             Self::Threshold { threshold, flip } => vec![threshold, flip],
@@ -367,6 +409,12 @@ impl Op {
             Self::ActivationScale { geometry } => real::activation_scale(inputs, geometry),
             Self::BinaryConv2d { weight, geometry, groups, padding: _ } => {
                 binary::conv2d(inputs, tensors, weight, geometry, *groups)
+            }
+            Self::Conv2dTranspose { weight, bias, geometry, groups } => {
+                real::conv2d_transpose(inputs, tensors, weight, bias.as_deref(), geometry, *groups)
+            }
+            Self::BinaryConv2dTranspose { weight, geometry, groups } => {
+                binary::conv2d_transpose(inputs, tensors, weight, geometry, *groups)
             }
             Self::BinaryDense { weight } => binary::dense(inputs, tensors, weight),
             Self::Sign => binary::sign(inputs),

@@ -2,7 +2,7 @@
 
 use super::check::{self, Tensors};
 use crate::error::NodeError;
-use crate::{DType, Geometry, Shape, Tensor, ValueType};
+use crate::{DType, Geometry, Shape, Tensor, TransposedGeometry, ValueType};
 
 const WEIGHTS: [DType; 2] = [DType::F32, DType::Bits];
 
@@ -16,7 +16,26 @@ pub(super) fn conv2d(
 ) -> Result<ValueType, NodeError> {
     let x = check::one_of(inputs, &[DType::F32])?;
     let tensor = tensors.weight(weight, &WEIGHTS)?;
-    let out = conv_output(x, weight, tensor, geometry, groups, DType::F32)?;
+    let size = geometry.output_size(x.h, x.w)?;
+    let out = conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::F32)?;
+    if let Some(bias) = bias {
+        tensors.per_channel(bias, DType::F32, out.shape.c)?;
+    }
+    Ok(out)
+}
+
+pub(super) fn conv2d_transpose(
+    inputs: &[ValueType],
+    tensors: Tensors<'_>,
+    weight: &str,
+    bias: Option<&str>,
+    geometry: &TransposedGeometry,
+    groups: usize,
+) -> Result<ValueType, NodeError> {
+    let x = check::one_of(inputs, &[DType::F32])?;
+    let tensor = tensors.weight(weight, &WEIGHTS)?;
+    let size = geometry.output_size(x.h, x.w)?;
+    let out = conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::F32)?;
     if let Some(bias) = bias {
         tensors.per_channel(bias, DType::F32, out.shape.c)?;
     }
@@ -44,21 +63,19 @@ pub(super) fn activation_scale(inputs: &[ValueType], geometry: &Geometry) -> Res
     check::output(h, w, 1, DType::F32)
 }
 
-/// The output of a convolution, with its weight's shape checked.
+/// The output of a convolution, transposed or not, whose geometry gives `size`; its weight's shape is checked.
 pub(super) fn conv_output(
     x: Shape,
     name: &str,
     weight: &Tensor,
-    geometry: &Geometry,
+    ([kh, kw], (h, w)): ([usize; 2], (usize, usize)),
     groups: usize,
     dtype: DType,
 ) -> Result<ValueType, NodeError> {
-    let (h, w) = geometry.output_size(x.h, x.w)?;
     let c_out = weight.shape().first().copied().unwrap_or(0);
     if groups == 0 || !x.c.is_multiple_of(groups) || !c_out.is_multiple_of(groups) {
         return Err(NodeError::Groups { groups, c_in: x.c, c_out });
     }
-    let [kh, kw] = geometry.kernel;
     let c_group = x.c / groups;
     if weight.shape() != [c_out, kh, kw, c_group] {
         return Err(check::wrong_shape(name, &format!("[O, {kh}, {kw}, {c_group}]"), weight));

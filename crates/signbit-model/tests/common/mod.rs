@@ -5,7 +5,8 @@
 pub(crate) mod parts;
 
 use signbit_model::{
-    Geometry, Model, ModelBuilder, Op, Padding, Preprocessing, Resize, ResizeFilter, Shape, Tensor, ValueId,
+    Geometry, Model, ModelBuilder, Op, Padding, Preprocessing, Resize, ResizeFilter, Shape, Tensor, TransposedGeometry,
+    ValueId,
 };
 
 pub(crate) fn ones(shape: &[usize]) -> Tensor {
@@ -59,6 +60,7 @@ pub(crate) fn every_operator() -> Model {
     let d = b.node("bin", conv.clone(), &[s]);
     let t = b.node("thr", Op::Threshold { threshold: "thr".into(), flip: "flip".into() }, &[d]);
     let d2 = b.node("bin2", with_padding(conv.clone(), Padding::One), &[t]);
+    transposed(&mut b, x, t);
     let slice = Op::Slice { start: 2, end: 66 };
     let padded = b.node("pad_bits", Op::Pad { pads: [0, 1, 2, 0], value: -1.0 }, &[t]);
     b.node("slice_bits", slice.clone(), &[padded]);
@@ -87,6 +89,17 @@ pub(crate) fn every_operator() -> Model {
     });
     b.classes(["a", "b", "ü", "\"quoted\" \\"]).note("recipe", "two\nlines").note("accuracy", "0.5");
     b.finish(y).unwrap()
+}
+
+/// Transposed convolutions of reals and bits of 67 channels, which nobody reads.
+fn transposed(b: &mut ModelBuilder, x: ValueId, bits: ValueId) {
+    b.tensor("up", reals(&[2, 3, 2, 67])).tensor("up_bias", reals(&[2])).tensor("bin_up", pattern(&[67, 2, 2, 1]));
+    let geometry = TransposedGeometry::valid([3, 2], [2, 1], [1, 2]);
+    let geometry = TransposedGeometry { pads: [0, 1, 2, 0], output_padding: [0, 1], ..geometry };
+    let op = Op::Conv2dTranspose { weight: "up".into(), bias: Some("up_bias".into()), geometry, groups: 1 };
+    b.node("up", op, &[x]);
+    let geometry = TransposedGeometry::valid([2, 2], [1, 1], [1, 1]);
+    b.node("bin_up", Op::BinaryConv2dTranspose { weight: "bin_up".into(), geometry, groups: 67 }, &[bits]);
 }
 
 fn with_padding(op: Op, padding: Padding) -> Op {

@@ -32,10 +32,6 @@ impl Binary {
         Some(Self { conv, weights: packed })
     }
 
-    pub(crate) fn c_out(&self) -> usize {
-        self.conv.c_out
-    }
-
     fn batch(&self, values: Values<'_>) -> (Isa, Conv, PackedWeights<'_>) {
         let (isa, conv) = (values.plan.isa, Conv { n: values.n, ..self.conv });
         (isa, conv, PackedWeights::new(isa, &conv, &self.weights))
@@ -76,6 +72,14 @@ pub(crate) struct Thresholds {
 }
 
 impl Thresholds {
+    /// The bits of a pixel whose dot products are all 0.
+    pub(super) fn of_nothing(&self, out: &mut [u64]) {
+        out.copy_from_slice(&self.flip);
+        for (c, _) in self.t.iter().enumerate().filter(|(_, t)| **t <= 0) {
+            out[c / 64] ^= 1 << (c % 64);
+        }
+    }
+
     /// Those of a part of the output.
     pub(super) fn view(&self, part: &Part) -> threshold::Thresholds<'_> {
         match part {

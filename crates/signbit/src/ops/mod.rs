@@ -10,6 +10,7 @@ pub(crate) mod layout;
 pub(crate) mod real;
 pub(crate) mod sign;
 pub(crate) mod stage;
+pub(crate) mod transposed;
 pub(crate) mod window;
 
 use std::ops::Range;
@@ -24,6 +25,7 @@ use binary::{Binary, Thresholds};
 use layout::Frame;
 use real::{Real, ScaleMap};
 use stage::PerChannel;
+use transposed::Transposed;
 use window::Window;
 
 /// What a step does, by the type of what it makes.
@@ -48,6 +50,10 @@ pub(crate) enum F32Kernel {
     Real(Real),
     /// Binary dot products as real numbers.
     Dots(Binary),
+    /// With the bias.
+    TransposedReal(Transposed<Real>, Option<PerChannel>),
+    /// Dot products of a transposed convolution as real numbers.
+    TransposedDots(Transposed<Binary>),
     Max(Window),
     /// With the divisor, where it is not the number of taps inside of the input.
     Avg(Window, Option<usize>),
@@ -65,6 +71,7 @@ pub(crate) enum F32Kernel {
 pub(crate) enum I32Kernel {
     /// Binary dot products.
     Dots(Binary),
+    TransposedDots(Transposed<Binary>),
     Max(Window),
     Concat,
     /// From this channel on.
@@ -76,6 +83,7 @@ pub(crate) enum I32Kernel {
 pub(crate) enum BitsKernel {
     /// Binary dot products, compared with thresholds.
     Dots(Binary, Thresholds),
+    TransposedDots(Transposed<Binary>, Thresholds),
     /// Signs of real numbers, after the step's stages.
     Sign,
     /// Signs of integers.
@@ -112,6 +120,23 @@ impl Part {
     }
 }
 
+impl Kernel {
+    /// Elements of scratch per sample, of the output's type and for outputs of `channels`.
+    pub(crate) fn scratch_len(&self, channels: usize) -> Option<usize> {
+        match self {
+            Self::F32(F32Kernel::ScaleMap(map)) => Some(map.scratch_len()),
+            Self::F32(F32Kernel::TransposedReal(layer, _)) => Some(layer.scratch_pixels().saturating_mul(channels)),
+            Self::F32(F32Kernel::TransposedDots(layer)) | Self::I32(I32Kernel::TransposedDots(layer)) => {
+                Some(layer.scratch_pixels().saturating_mul(channels))
+            }
+            Self::Bits(BitsKernel::TransposedDots(layer, _)) => {
+                Some(layer.scratch_pixels().saturating_mul(signbit_kernels::bits::words(channels)))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Runs one step for `n` samples: reads from `memory` and `input`, writes its output to `memory`.
 pub(crate) fn run(plan: &Plan, workers: &Workers, step: &Step, n: usize, input: &[f32], memory: &mut Memory) {
     let Place::Buffer(at) = plan.places.of[step.output] else {
@@ -132,19 +157,29 @@ pub(crate) fn run(plan: &Plan, workers: &Workers, step: &Step, n: usize, input: 
         }
         Kernel::I32(kernel) => {
             let mut out = std::mem::take(&mut memory.i32[at]);
+            let mut scratch = step.scratch.map(|i| std::mem::take(&mut memory.i32[i])).unwrap_or_default();
             let values = Values { plan, n, input, memory };
             let (out_len, height) = (values.len(step.output), plan.types[step.output].shape.h);
-            values
-                .for_parts(workers, step, height, &mut out[..out_len], |part, out| kernel.run(values, step, part, out));
+            kernel.prepare(values, workers, step, &mut scratch);
+            let run = |part, out: &mut [i32]| kernel.run(values, step, &scratch, part, out);
+            values.for_parts(workers, step, height, &mut out[..out_len], run);
+            if let Some(i) = step.scratch {
+                memory.i32[i] = scratch;
+            }
             memory.i32[at] = out;
         }
         Kernel::Bits(kernel) => {
             let mut out = std::mem::take(&mut memory.bits[at]);
+            let mut scratch = step.scratch.map(|i| std::mem::take(&mut memory.bits[i])).unwrap_or_default();
             let values = Values { plan, n, input, memory };
             let height = if kernel.wants_whole_samples() { 1 } else { plan.types[step.output].shape.h };
             let out_len = values.len(step.output);
-            values
-                .for_parts(workers, step, height, &mut out[..out_len], |part, out| kernel.run(values, step, part, out));
+            kernel.prepare(values, workers, step, &mut scratch);
+            let run = |part, out: &mut [u64]| kernel.run(values, step, &scratch, part, out);
+            values.for_parts(workers, step, height, &mut out[..out_len], run);
+            if let Some(i) = step.scratch {
+                memory.bits[i] = scratch;
+            }
             memory.bits[at] = out;
         }
     }
@@ -158,15 +193,28 @@ fn run_f32(
     scratch: &mut [f32],
     out: &mut [f32],
 ) {
-    let height = values.plan.types[step.output].shape.h;
-    if let F32Kernel::ScaleMap(map) = kernel {
-        map.run(values, step, scratch, out);
-    } else if values.by_channels(step) {
-        values.for_parts(workers, step, height, out, |part, out| kernel.run(values, step, part, out));
-    } else {
+    let (x, height) = (step.inputs[0], values.plan.types[step.output].shape.h);
+    match kernel {
+        F32Kernel::ScaleMap(map) => map.run(values, step, scratch, out),
+        F32Kernel::TransposedReal(layer, _) => {
+            layer.run_phases(values, workers, step, scratch, |real, rows, out| {
+                real.run(values, x, &Part::Rows(rows), out);
+            });
+        }
+        F32Kernel::TransposedDots(layer) => {
+            layer.run_phases(values, workers, step, scratch, |dots, rows, out| {
+                dots.dots_f32(values, x, &Part::Rows(rows), out);
+            });
+        }
+        _ => {}
+    }
+    let scratch = &*scratch;
+    if values.by_channels(step) {
+        values.for_parts(workers, step, height, out, |part, out| kernel.run(values, step, scratch, part, out));
+    } else if !matches!(kernel, F32Kernel::ScaleMap(_)) {
         let rows = values.rows(step, height);
         return workers.for_rows(out, rows, |first, out| {
-            kernel.run(values, step, Part::Rows(first..first + out.len() / rows.len), out);
+            kernel.run(values, step, scratch, Part::Rows(first..first + out.len() / rows.len), out);
             step.stages.iter().for_each(|stage| stage.run(values, step, first * rows.len, out));
         });
     }
@@ -175,7 +223,7 @@ fn run_f32(
 
 impl F32Kernel {
     /// Makes a part of the output.
-    fn run(&self, values: Values<'_>, step: &Step, part: Part, out: &mut [f32]) {
+    fn run(&self, values: Values<'_>, step: &Step, scratch: &[f32], part: Part, out: &mut [f32]) {
         let x = step.inputs[0];
         let rows = part.rows();
         match self {
@@ -191,6 +239,15 @@ impl F32Kernel {
             }
             Self::Real(real) => real.run(values, x, &part, out),
             Self::Dots(binary) => binary.dots_f32(values, x, &part, out),
+            Self::TransposedReal(layer, bias) => {
+                layer.interleave(values, step, scratch, rows, out, |out| match bias {
+                    Some(bias) => out.iter_mut().zip(bias).for_each(|(out, bias)| *out = 0.0 + bias),
+                    None => out.fill(0.0),
+                });
+            }
+            Self::TransposedDots(layer) => {
+                layer.interleave(values, step, scratch, rows, out, |out| out.fill(0.0));
+            }
             Self::Max(window) => window.max(values.f32(x), rows, out, |max, x| if x > max { x } else { max }),
             Self::Avg(window, count) => window.avg(values.f32(x), rows, out, *count),
             Self::Concat => {
@@ -212,12 +269,23 @@ impl F32Kernel {
 }
 
 impl I32Kernel {
+    /// What comes before the rows: fills the scratch.
+    fn prepare(&self, values: Values<'_>, workers: &Workers, step: &Step, scratch: &mut [i32]) {
+        if let Self::TransposedDots(layer) = self {
+            let x = step.inputs[0];
+            layer.run_phases(values, workers, step, scratch, |dots, rows, out| {
+                dots.dots(values, x, &Part::Rows(rows), out);
+            });
+        }
+    }
+
     /// Makes a part of the output.
-    fn run(&self, values: Values<'_>, step: &Step, part: Part, out: &mut [i32]) {
+    fn run(&self, values: Values<'_>, step: &Step, scratch: &[i32], part: Part, out: &mut [i32]) {
         let x = step.inputs[0];
         let rows = part.rows();
         match self {
             Self::Dots(binary) => binary.dots(values, x, &part, out),
+            Self::TransposedDots(layer) => layer.interleave(values, step, scratch, rows, out, |out| out.fill(0)),
             Self::Max(window) => window.max(values.i32(x), rows, out, i32::max),
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.i32(value));
@@ -236,8 +304,18 @@ impl BitsKernel {
         matches!(self, Self::Max(_) | Self::Flatten)
     }
 
+    /// What comes before the rows: fills the scratch.
+    fn prepare(&self, values: Values<'_>, workers: &Workers, step: &Step, scratch: &mut [u64]) {
+        if let Self::TransposedDots(layer, t) = self {
+            let x = step.inputs[0];
+            layer.run_phases(values, workers, step, scratch, |dots, rows, out| {
+                dots.bits(values, x, t, &Part::Rows(rows), out);
+            });
+        }
+    }
+
     /// Makes a part of the output.
-    fn run(&self, values: Values<'_>, step: &Step, part: Part, out: &mut [u64]) {
+    fn run(&self, values: Values<'_>, step: &Step, scratch: &[u64], part: Part, out: &mut [u64]) {
         let x = step.inputs[0];
         let rows = part.rows();
         let (isa, channels) = (values.plan.isa, values.plan.types[x].shape.c);
@@ -245,6 +323,9 @@ impl BitsKernel {
         let numbers = values.rows_of(step, &rows);
         match self {
             Self::Dots(binary, thresholds) => binary.bits(values, x, thresholds, &part, out),
+            Self::TransposedDots(layer, thresholds) => {
+                layer.interleave(values, step, scratch, rows, out, |out| thresholds.of_nothing(out));
+            }
             Self::Sign => sign::run(values, step, rows, out),
             Self::SignI32 => {
                 signbit_kernels::bits::pack_signs_i32(isa, &values.i32(x)[numbers], channels, out);

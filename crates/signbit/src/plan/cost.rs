@@ -29,11 +29,16 @@ pub(crate) struct Bytes {
 }
 
 impl Step {
-    /// The multiply-accumulates of `n` samples; taps in the padding count.
+    /// The multiply-accumulates of `n` samples; taps in the padding count, and of a transposed convolution each
+    /// input with each tap.
     pub(crate) fn macs(&self, n: usize) -> Macs {
         let macs = self.kernel.conv().map_or(0, |conv| conv_macs(conv, n));
         match &self.kernel {
             Kernel::F32(F32Kernel::Real(_)) => Macs { real: macs, binary: 0 },
+            Kernel::F32(F32Kernel::TransposedReal(layer, _)) => Macs { real: of_samples(layer.macs, n), binary: 0 },
+            Kernel::F32(F32Kernel::TransposedDots(layer))
+            | Kernel::I32(I32Kernel::TransposedDots(layer))
+            | Kernel::Bits(BitsKernel::TransposedDots(layer, _)) => Macs { binary: of_samples(layer.macs, n), real: 0 },
             _ => Macs { binary: macs, real: 0 },
         }
     }
@@ -46,6 +51,10 @@ impl Step {
             Kernel::F32(F32Kernel::Dots(binary))
             | Kernel::I32(I32Kernel::Dots(binary))
             | Kernel::Bits(BitsKernel::Dots(binary, _)) => Binary::packed_bytes(plan.isa, &binary.conv),
+            Kernel::F32(F32Kernel::TransposedReal(layer, _)) => layer.bytes(plan.isa),
+            Kernel::F32(F32Kernel::TransposedDots(layer))
+            | Kernel::I32(I32Kernel::TransposedDots(layer))
+            | Kernel::Bits(BitsKernel::TransposedDots(layer, _)) => layer.bytes(plan.isa),
             _ => 0,
         };
         let of_value = |&value: &usize| {
@@ -75,6 +84,8 @@ impl Step {
                 F32Kernel::Unpack => "unpack",
                 F32Kernel::Real(_) => "real",
                 F32Kernel::Dots(_) => "binary to f32",
+                F32Kernel::TransposedReal(..) => "real transposed",
+                F32Kernel::TransposedDots(_) => "binary transposed to f32",
                 F32Kernel::Max(_) => "max f32",
                 F32Kernel::Avg(..) => "mean",
                 F32Kernel::Concat => "concat f32",
@@ -85,12 +96,14 @@ impl Step {
             },
             Kernel::I32(kernel) => match kernel {
                 I32Kernel::Dots(_) => "binary to i32",
+                I32Kernel::TransposedDots(_) => "binary transposed to i32",
                 I32Kernel::Max(_) => "max i32",
                 I32Kernel::Concat => "concat i32",
                 I32Kernel::Slice(_) => "slice i32",
             },
             Kernel::Bits(kernel) => match kernel {
                 BitsKernel::Dots(..) => "binary to bits",
+                BitsKernel::TransposedDots(..) => "binary transposed to bits",
                 BitsKernel::Sign | BitsKernel::SignI32 | BitsKernel::RSign(_) => "pack",
                 BitsKernel::Threshold(_) => "threshold",
                 BitsKernel::Max(_) => "max bits",
@@ -101,6 +114,10 @@ impl Step {
             },
         }
     }
+}
+
+fn of_samples(macs: u64, n: usize) -> u64 {
+    macs.saturating_mul(n as u64)
 }
 
 fn conv_macs(conv: &Conv, n: usize) -> u64 {

@@ -93,18 +93,20 @@ fn threshold_after_dots(fusion: &mut Fusion<'_>, s: usize) -> bool {
     let Some((p, maker)) = fusion.only_for_this(step.inputs[0]) else {
         return false;
     };
-    let Kernel::I32(I32Kernel::Dots(_)) = maker.kernel else {
+    let Kernel::I32(I32Kernel::Dots(_) | I32Kernel::TransposedDots(_)) = maker.kernel else {
         return false;
     };
-    fusion.join(p, s, |dots, compare| match (dots, compare) {
-        (Kernel::I32(I32Kernel::Dots(dots)), Kernel::Bits(BitsKernel::Threshold(thresholds))) => {
-            Kernel::Bits(BitsKernel::Dots(dots, thresholds))
+    let channels = fusion.types[maker.output].shape.c;
+    fusion.join(p, s, |dots, compare| {
+        let thresholds = match compare {
+            Kernel::Bits(BitsKernel::Threshold(thresholds)) => thresholds,
+            _ => Thresholds::of_sign(channels),
+        };
+        match dots {
+            Kernel::I32(I32Kernel::Dots(dots)) => Kernel::Bits(BitsKernel::Dots(dots, thresholds)),
+            Kernel::I32(I32Kernel::TransposedDots(dots)) => Kernel::Bits(BitsKernel::TransposedDots(dots, thresholds)),
+            other => other,
         }
-        (Kernel::I32(I32Kernel::Dots(dots)), _) => {
-            let thresholds = Thresholds::of_sign(dots.c_out());
-            Kernel::Bits(BitsKernel::Dots(dots, thresholds))
-        }
-        (_, compare) => compare,
     })
 }
 
@@ -120,11 +122,12 @@ fn epilogue_after_dots(fusion: &mut Fusion<'_>, s: usize) -> bool {
     let Some((p, maker)) = fusion.only_for_this(step.inputs[0]) else {
         return false;
     };
-    let Kernel::I32(I32Kernel::Dots(_)) = maker.kernel else {
+    let Kernel::I32(I32Kernel::Dots(_) | I32Kernel::TransposedDots(_)) = maker.kernel else {
         return false;
     };
     fusion.join(p, s, |dots, convert| match dots {
         Kernel::I32(I32Kernel::Dots(dots)) => Kernel::F32(F32Kernel::Dots(dots)),
+        Kernel::I32(I32Kernel::TransposedDots(dots)) => Kernel::F32(F32Kernel::TransposedDots(dots)),
         _ => convert,
     })
 }

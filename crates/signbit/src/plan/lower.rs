@@ -4,8 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use signbit_kernels::shape::{Conv, Padding as KernelPadding};
-use signbit_kernels::{Isa, bits::words};
-use signbit_model::{DType, Geometry, Model, ModelError, Node, NodeError, Op, Padding, Shape, Tensor, ValueType};
+use signbit_kernels::{
+    Isa,
+    bits::{copy_bits, words},
+};
+use signbit_model::{
+    DType, Geometry, Model, ModelError, Node, NodeError, Op, Padding, Shape, Tensor, TransposedGeometry, ValueType,
+};
 
 use super::Step;
 use crate::Error;
@@ -14,6 +19,7 @@ use crate::ops::binary::{Binary, Thresholds};
 use crate::ops::layout::Frame;
 use crate::ops::real::{Real, ScaleMap};
 use crate::ops::stage::{PerChannel, Stage};
+use crate::ops::transposed::{Taps, Transposed};
 use crate::ops::window::Window;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 
@@ -84,6 +90,12 @@ impl Lowering<'_> {
                     Padding::MinusOne => KernelPadding::MinusOne,
                 };
                 self.binary(self.conv(geometry, *groups, padding), weight)?
+            }
+            Op::Conv2dTranspose { weight, bias, geometry, groups } => {
+                self.real_transposed(geometry, *groups, weight, bias.as_deref())?
+            }
+            Op::BinaryConv2dTranspose { weight, geometry, groups } => {
+                self.binary_transposed(geometry, *groups, weight)?
             }
             Op::BinaryDense { weight } => self.binary(self.dense(), weight)?,
             Op::Sign if self.x.dtype == DType::I32 => Kernel::Bits(BitsKernel::SignI32),
@@ -165,19 +177,23 @@ impl Lowering<'_> {
     fn real(&self, conv: Conv, weight: &str, bias: Option<&str>) -> Result<Kernel, Error> {
         let conv = self.checked(conv)?;
         let bias = bias.map(|name| self.f32(name)).transpose()?;
-        let tensor = self.tensor(weight)?;
+        let weights = self.real_weights(weight)?;
+        Ok(Kernel::F32(F32Kernel::Real(self.real_layer(conv, &weights, bias)?)))
+    }
+
+    fn real_layer(&self, conv: Conv, weights: &[f32], bias: Option<&[f32]>) -> Result<Real, Error> {
         let bytes = Real::packed_bytes(self.isa, &conv);
         self.budget.take(&self.node.name, bytes as u64)?;
-        let signs: Vec<f32>;
-        let weights = match tensor.as_f32() {
-            Some(weights) => weights,
-            None => {
-                signs = self.signs(tensor.row_len(), self.bits(weight)?)?;
-                &signs
-            }
-        };
-        let real = Real::new(self.isa, conv, weights, bias).ok_or_else(|| self.no_memory(bytes))?;
-        Ok(Kernel::F32(F32Kernel::Real(real)))
+        Real::new(self.isa, conv, weights, bias).ok_or_else(|| self.no_memory(bytes))
+    }
+
+    /// The numbers of a tensor, bits as +1.0 and -1.0.
+    fn real_weights(&self, name: &str) -> Result<Cow<'_, [f32]>, Error> {
+        let tensor = self.tensor(name)?;
+        Ok(match tensor.as_f32() {
+            Some(weights) => Cow::Borrowed(weights),
+            None => Cow::Owned(self.signs(tensor.row_len(), self.bits(name)?)?),
+        })
     }
 
     /// Rows of `len` bits as +1.0 and -1.0.
@@ -198,10 +214,63 @@ impl Lowering<'_> {
     fn binary(&self, conv: Conv, weight: &str) -> Result<Kernel, Error> {
         let conv = self.checked(conv)?;
         let rows = self.bits(weight)?;
+        Ok(Kernel::I32(I32Kernel::Dots(self.binary_layer(conv, rows)?)))
+    }
+
+    fn binary_layer(&self, conv: Conv, rows: &[u64]) -> Result<Binary, Error> {
         let bytes = Binary::packed_bytes(self.isa, &conv);
         self.budget.take(&self.node.name, bytes as u64)?;
-        let binary = Binary::new(self.isa, conv, rows).ok_or_else(|| self.no_memory(bytes))?;
-        Ok(Kernel::I32(I32Kernel::Dots(binary)))
+        Binary::new(self.isa, conv, rows).ok_or_else(|| self.no_memory(bytes))
+    }
+
+    fn real_transposed(
+        &self,
+        geometry: &TransposedGeometry,
+        groups: usize,
+        weight: &str,
+        bias: Option<&str>,
+    ) -> Result<Kernel, Error> {
+        let bias = bias.map(|name| self.f32(name)).transpose()?;
+        let weights = self.real_weights(weight)?;
+        let mut some = Vec::new();
+        let layer = |conv: Conv, taps: &Taps| {
+            let conv = self.checked(conv)?;
+            let group = conv.group_in();
+            let len = conv.c_out * conv.k();
+            // Of phases with a tap or two, the weights are not most of it.
+            self.budget.take(&self.node.name, (size_of::<Real>() + size_of_val(bias.unwrap_or_default())) as u64)?;
+            self.budget.check(&self.node.name, (len as u64).saturating_mul(size_of::<f32>() as u64))?;
+            reserve(&mut some, &self.node.name, conv.c_out, conv.k())?;
+            let rows = weights.chunks_exact(taps.of_layer() * group).zip(some.chunks_exact_mut(conv.k()));
+            for (row, some) in rows {
+                for (some, tap) in some.chunks_exact_mut(group).zip(taps.numbers()) {
+                    some.copy_from_slice(&row[tap * group..][..group]);
+                }
+            }
+            self.real_layer(conv, &some[..len], bias)
+        };
+        let layer = Transposed::new(geometry, groups, (self.x.shape, self.y), layer)?;
+        Ok(Kernel::F32(F32Kernel::TransposedReal(layer, bias.map(Into::into))))
+    }
+
+    fn binary_transposed(&self, geometry: &TransposedGeometry, groups: usize, weight: &str) -> Result<Kernel, Error> {
+        let rows = self.bits(weight)?;
+        let layer = |conv: Conv, taps: &Taps| {
+            let conv = self.checked(conv)?;
+            let group = conv.group_in();
+            let (len, row_len) = (words(conv.k()), words(taps.of_layer() * group));
+            self.budget.take(&self.node.name, size_of::<Binary>() as u64)?;
+            // As many bits as the packed weights have at least, which the budget then counts.
+            let mut some = vec![0; conv.c_out * len];
+            for (row, some) in rows.chunks_exact(row_len).zip(some.chunks_exact_mut(len)) {
+                for (i, tap) in taps.numbers().enumerate() {
+                    copy_bits(row, tap * group, some, i * group, group);
+                }
+            }
+            self.binary_layer(conv, &some)
+        };
+        let layer = Transposed::new(geometry, groups, (self.x.shape, self.y), layer)?;
+        Ok(Kernel::I32(I32Kernel::TransposedDots(layer)))
     }
 
     fn max(&self, geometry: &Geometry) -> Kernel {

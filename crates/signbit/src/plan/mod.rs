@@ -35,7 +35,7 @@ pub(crate) struct Step {
     pub(crate) output: usize,
     /// Whether the output takes the place of the first input.
     pub(crate) in_place: bool,
-    /// The buffer of real numbers that it needs while it runs.
+    /// The buffer, of its output's type, that it needs while it runs.
     pub(crate) scratch: Option<usize>,
 }
 

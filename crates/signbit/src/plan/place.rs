@@ -40,19 +40,17 @@ pub(super) fn run(steps: &mut [Step], types: &[ValueType], output: usize) -> Pla
     let mut pools = Pools::default();
     for (i, step) in steps.iter_mut().enumerate() {
         let (x, y) = (step.inputs[0], step.output);
-        let scratch = match &step.kernel {
-            Kernel::F32(F32Kernel::ScaleMap(map)) => Some(pools.f32.take(map.scratch_len(), y)),
-            _ => None,
-        };
+        let ValueType { shape, dtype } = types[y];
+        let scratch = step.kernel.scratch_len(shape.c).map(|len| pools.of(dtype).take(len, y));
         step.scratch = scratch;
         step.in_place = of[x] != Place::Input && lifetimes.may_run_in_place(i, step);
         of[y] = if step.in_place || matches!(step.kernel, Kernel::Alias) {
             of[x]
         } else {
-            Place::Buffer(pools.of(types[y].dtype).take(stored_len(types[y]), y))
+            Place::Buffer(pools.of(dtype).take(stored_len(types[y]), y))
         };
         if let Some(scratch) = scratch {
-            pools.f32.give_back(scratch);
+            pools.of(dtype).give_back(scratch);
         }
         for &root in &lifetimes.ending[i] {
             let taken_over = step.in_place && root == lifetimes.root[x];

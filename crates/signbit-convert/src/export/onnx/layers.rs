@@ -1,10 +1,10 @@
 //! Layers with weights.
 
-use signbit_model::{Geometry, Node, Padding, Shape, Tensor, ValueId};
+use signbit_model::{Geometry, Node, Padding, Shape, Tensor, TransposedGeometry, ValueId};
 
-use super::super::{int, weights};
+use super::super::{int, refuse, weights};
 use super::graph::{Writer, integer, ints};
-use super::{Lowering, pad_value};
+use super::{FORMAT, Lowering, pad_value};
 use crate::ConvertError;
 
 impl Lowering<'_> {
@@ -43,6 +43,46 @@ impl Lowering<'_> {
             geometry.pads = [0; 4];
         }
         let y = self.conv(node, &x, weight, None, &geometry, groups)?;
+        Ok(self.settle(&node.name, y, output))
+    }
+
+    /// `ConvTranspose`, with weights `[C, O / groups, kh, kw]`.
+    pub(super) fn transposed(
+        &mut self,
+        node: &Node,
+        x: ValueId,
+        output: Shape,
+        weight: &str,
+        bias: Option<&str>,
+        geometry: &TransposedGeometry,
+        groups: usize,
+    ) -> Result<String, ConvertError> {
+        // ONNX adds fewer rows than a step has.
+        let (added, stride) = (geometry.output_padding, geometry.stride);
+        if added[0] >= stride[0].max(geometry.dilation[0]) || added[1] >= stride[1].max(geometry.dilation[1]) {
+            return Err(refuse(node, FORMAT, format!("{added:?} added rows and columns with steps of {stride:?}")));
+        }
+        let x = self.map(&node.name, x)?;
+        let tensor = weights::tensor(self.model, node, weight)?;
+        let shape = tensor.shape();
+        let &[o, kh, kw, c] = shape else {
+            return Err(refuse(node, FORMAT, "a weight of another rank"));
+        };
+        let dims = dims(&[c * groups, o / groups.max(1), kh, kw])?;
+        let weight = self.w.shared(format!("transposed {groups} {weight}"), |w| match tensor {
+            Tensor::Bits { .. } => {
+                packed_signs(w, weight, &dims, &weights::ohwi_to_iohw(&weights::signs(tensor), shape, groups))
+            }
+            _ => Ok(w.reals(weight, &dims, &weights::ohwi_to_iohw(&weights::reals(tensor), shape, groups))),
+        })?;
+        let bias = bias.map(|bias| self.bias(node, bias)).transpose()?;
+        let inputs: Vec<&str> = [x.as_str(), &weight].into_iter().chain(bias.as_deref()).collect();
+        let TransposedGeometry { kernel, stride, dilation, pads, output_padding } = *geometry;
+        let mut attributes = window(&Geometry { kernel, stride, dilation, pads }, Some(groups))?;
+        if output_padding != [0, 0] {
+            attributes.push(ints("output_padding", &self::dims(&output_padding)?));
+        }
+        let y = self.w.node(&node.name, "ConvTranspose", &inputs, attributes);
         Ok(self.settle(&node.name, y, output))
     }
 

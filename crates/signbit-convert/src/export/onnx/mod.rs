@@ -170,6 +170,14 @@ impl Lowering<'_> {
             Op::BinaryConv2d { weight, geometry, groups, padding } => {
                 self.binary_conv(node, x, output, weight, geometry, *groups, *padding)?
             }
+            Op::Conv2dTranspose { weight, bias, geometry, groups } => {
+                self.transposed(node, x, output, weight, bias.as_deref(), geometry, *groups)?
+            }
+            Op::BinaryConv2dTranspose { weight, geometry, groups } => {
+                let [kh, kw] = geometry.kernel;
+                self.check_row(node, (kh * kw).saturating_mul(input.shape.c / groups.max(&1)))?;
+                self.transposed(node, x, output, weight, None, geometry, *groups)?
+            }
             Op::Dense { weight, bias } => self.dense(node, &value, weight, bias.as_deref())?,
             Op::BinaryDense { weight } => {
                 self.check_row(node, input.shape.c)?;

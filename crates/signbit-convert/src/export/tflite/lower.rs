@@ -34,6 +34,7 @@ pub(super) mod builtin {
     pub(in super::super) const MAXIMUM: Code = Code::Builtin(55, 1);
     pub(in super::super) const MINIMUM: Code = Code::Builtin(57, 1);
     pub(in super::super) const PADV2: Code = Code::Builtin(60, 1);
+    pub(in super::super) const TRANSPOSE_CONV: Code = Code::Builtin(67, 3);
     pub(in super::super) const ABS: Code = Code::Builtin(101, 1);
 }
 
@@ -119,6 +120,13 @@ impl Lowering<'_> {
             }
             Op::Conv2d { weight, bias, geometry, groups } => {
                 self.conv(node, x, shape, weight, bias.as_deref(), geometry, *groups)?
+            }
+            Op::Conv2dTranspose { weight, bias, geometry, groups } => {
+                self.transposed(node, x, shape, weight, bias.as_deref(), geometry, *groups)?
+            }
+            // Larq Compute Engine has none: a real one with weights +1 and -1.
+            Op::BinaryConv2dTranspose { weight, geometry, groups } => {
+                self.transposed(node, x, shape, weight, None, geometry, *groups)?
             }
             Op::Dense { weight, bias } => self.dense(node, x, shape, weight, bias.as_deref())?,
             Op::ActivationScale { geometry } => self.activation_scale(node, x, shape, geometry)?,

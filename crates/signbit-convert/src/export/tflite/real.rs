@@ -1,8 +1,9 @@
 //! Layers on real numbers, by TensorFlow Lite's operators.
 
-use signbit_model::{Geometry, Node, Shape, ValueId};
+use signbit_model::{Geometry, Node, Shape, TransposedGeometry, ValueId};
 
-use super::super::{int, weights};
+use super::super::{int, refuse, weights};
+use super::FORMAT;
 use super::file::{Field, Options};
 use super::lower::{Lowering, builtin, keep_dims};
 use super::window::{Frame, Pads, pool_options};
@@ -34,6 +35,41 @@ impl Lowering<'_> {
         let filter = self.reals(weight, &shape, &data)?;
         let options = conv_options(geometry, pads)?;
         Ok(self.real_node(name, builtin::CONV_2D, &[x, filter, bias], output, options))
+    }
+
+    pub(super) fn transposed(
+        &mut self,
+        node: &Node,
+        x: ValueId,
+        output: Shape,
+        weight: &str,
+        bias: Option<&str>,
+        geometry: &TransposedGeometry,
+        groups: usize,
+    ) -> Result<usize, ConvertError> {
+        let TransposedGeometry { kernel, stride, dilation, pads: [top, left, ..], .. } = *geometry;
+        if groups != 1 || dilation != [1, 1] {
+            return Err(refuse(node, FORMAT, "TensorFlow Lite transposes no convolution with groups or dilation"));
+        }
+        // It is given by the convolution that it transposes, from the output's size to the input's.
+        let input = self.shape(x);
+        let forth = |window: Geometry| {
+            window.pads[..2] == [top, left] && window.output_size(output.h, output.w) == Ok((input.h, input.w))
+        };
+        let pads = if forth(Geometry::valid(kernel, stride, dilation)) {
+            Pads::Valid
+        } else if forth(Geometry::same(output.h, output.w, kernel, stride, dilation)) {
+            Pads::Same
+        } else {
+            return Err(refuse(node, FORMAT, "its pads are neither those of SAME nor of VALID"));
+        };
+        let x = self.real(x)?;
+        let tensor = weights::tensor(self.model, node, weight)?;
+        let filter = self.reals(weight, tensor.shape(), &weights::reals(tensor))?;
+        let bias = self.bias(node, bias, output.c)?;
+        let size = self.ints(&format!("{}.size", node.name), &[1, output.h, output.w, output.c])?;
+        let options = Options::Builtin(49, sized(pads, &[(1, stride[1]), (2, stride[0])])?);
+        Ok(self.real_node(&node.name, builtin::TRANSPOSE_CONV, &[size, filter, x, bias], output, options))
     }
 
     fn depthwise(

@@ -1,6 +1,6 @@
 //! Convolutions: plain, depthwise and separable, quantized or not.
 
-use signbit_model::{Geometry, Op};
+use signbit_model::{Geometry, Op, TransposedGeometry};
 
 use super::activation;
 use crate::ConvertError;
@@ -43,6 +43,81 @@ pub(super) fn conv2d(builder: &mut Builder, step: &Step<'_>) -> Result<Flow, Con
     };
     let x = add(builder, step, &x, conv)?;
     activation::fused(builder, step, &x)
+}
+
+/// Conv2DTranspose, QuantConv2DTranspose.
+pub(super) fn transposed(builder: &mut Builder, step: &Step<'_>) -> Result<Flow, ConvertError> {
+    let config = &step.config;
+    config.channels_last()?;
+    let mut x = step.picture()?.clone();
+    if quantizer::input_sign(config)? {
+        x = builder.sign(&format!("{}.input_quantizer", step.node), &x)?;
+    }
+    let kernel = config.pair("kernel_size")?.ok_or_else(|| step.unsupported("its kernel_size is missing"))?;
+    let stride = config.pair("strides")?.unwrap_or([1, 1]);
+    let ([kh, kw], [_, _, c]) = (kernel, picture(&x));
+    let geometry = transposed_geometry(step, &x, kernel, stride)?;
+    let filters = config.usize("filters")?;
+    let quantizer = quantizer::kernel_quantizer(config, "kernel_quantizer")?;
+    let weight = builder.tensor(step, "kernel", |builder| {
+        let kernel = builder.weight(step, Variable { name: "kernel", number: 0 })?;
+        let expected = [kh, kw, filters, c];
+        if kernel.shape != expected {
+            let name = format!("{}/kernel", step.node);
+            return Err(ConvertError::WeightShape { name, expected: format!("{expected:?}"), found: kernel.shape });
+        }
+        let (shape, data) = transposed_ohwi(&quantizer.apply(kernel));
+        Ok((shape.to_vec(), data))
+    })?;
+    let bias = match bias(step, 1)? {
+        Some(variable) => Some(
+            builder.tensor(step, "bias", |builder| Ok((vec![filters], builder.vector(step, variable, filters)?)))?,
+        ),
+        None => None,
+    };
+    let id = builder.draft.node(&step.node, Op::Conv2dTranspose { weight, bias, geometry, groups: 1 }, &[x.id])?;
+    let shape = builder.draft.shape(id);
+    activation::fused(builder, step, &Flow { id, dims: vec![shape.h, shape.w, shape.c] })
+}
+
+/// The geometry by Keras' rule for the output's size; the pads are those of the convolution that it transposes.
+fn transposed_geometry(
+    step: &Step<'_>,
+    x: &Flow,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+) -> Result<TransposedGeometry, ConvertError> {
+    let config = &step.config;
+    if config.pair("dilation_rate")?.unwrap_or([1, 1]) != [1, 1] {
+        return Err(step.unsupported("a transposed convolution with dilation"));
+    }
+    let [h, w, _] = picture(x);
+    let same = match config.str_or("padding", "valid")?.to_lowercase().as_str() {
+        "valid" => false,
+        "same" => true,
+        other => return Err(step.unsupported(format!("its padding is {other}"))),
+    };
+    let added = config.pair("output_padding")?;
+    let mut size = [0_usize; 2];
+    for (i, input) in [h, w].into_iter().enumerate() {
+        let steps = input.saturating_mul(stride[i]);
+        size[i] = match added {
+            None if same => steps,
+            None => steps.saturating_add(kernel[i].saturating_sub(stride[i])),
+            Some(added) => {
+                let pad = if same { kernel[i] / 2 } else { 0 };
+                let end = steps.saturating_add(kernel[i]).saturating_add(added[i]);
+                end.saturating_sub(stride[i]).saturating_sub(pad.saturating_mul(2))
+            }
+        };
+    }
+    let transposed = match same {
+        true => Geometry::same(size[0], size[1], kernel, stride, [1, 1]),
+        false => Geometry::valid(kernel, stride, [1, 1]),
+    };
+    let geometry = TransposedGeometry::valid(kernel, stride, [1, 1]);
+    let geometry = geometry.of_size((h, w), size, [transposed.pads[0], transposed.pads[1]]);
+    geometry.ok_or_else(|| step.unsupported(format!("an output of {size:?}")))
 }
 
 /// DepthwiseConv2D, QuantDepthwiseConv2D.
@@ -176,6 +251,14 @@ fn ohwi(kernel: &Array) -> ([usize; 4], Vec<f32>) {
     (([o, kh, kw, c]), transpose(&kernel.data, o))
 }
 
+/// `[kh, kw, O, C]` to `[O, kh, kw, C]`.
+fn transposed_ohwi(kernel: &Array) -> ([usize; 4], Vec<f32>) {
+    let [kh, kw, o, c] = four(&kernel.shape);
+    let pixels: Vec<&[f32]> = kernel.data.chunks_exact(c.max(1)).collect();
+    let data = (0..o).flat_map(|i| pixels.iter().skip(i).step_by(o.max(1)).flat_map(|row| row.iter().copied()));
+    ([o, kh, kw, c], data.collect())
+}
+
 /// `[kh, kw, C, M]` to `[C * M, kh, kw, 1]`.
 fn depthwise_ohwi(kernel: &Array) -> ([usize; 4], Vec<f32>) {
     let [kh, kw, c, m] = four(&kernel.shape);
@@ -205,6 +288,10 @@ mod tests {
         let (shape, rows) = ohwi(&kernel);
         assert_eq!(shape, [3, 1, 2, 2]);
         assert_eq!(rows[4..8], [1., 11., 101., 111.]);
+        let (shape, rows) = transposed_ohwi(&Array { shape: vec![1, 2, 3, 2], data: kernel.data.clone() });
+        // The digits are now counted anew: pixels of 3 output channels of 2.
+        assert_eq!(shape, [3, 1, 2, 2]);
+        assert_eq!(rows, [0., 1., 100., 101., 2., 10., 102., 110., 11., 12., 111., 112.]);
         // Output channel c * M + m.
         let (shape, rows) = depthwise_ohwi(&kernel);
         assert_eq!(shape, [6, 1, 2, 1]);

@@ -22,6 +22,7 @@ use crate::ConvertError;
 pub(super) fn call(builder: &mut Builder, step: &Step<'_>) -> Result<Flow, ConvertError> {
     match step.config.class {
         "Conv2D" | "Convolution2D" | "QuantConv2D" => conv::conv2d(builder, step),
+        "Conv2DTranspose" | "Convolution2DTranspose" | "QuantConv2DTranspose" => conv::transposed(builder, step),
         "DepthwiseConv2D" | "QuantDepthwiseConv2D" => conv::depthwise(builder, step),
         "SeparableConv2D" | "SeparableConvolution2D" | "QuantSeparableConv2D" => conv::separable(builder, step),
         "Dense" | "QuantDense" => dense::dense(builder, step),
