@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
+use super::winograd::Winograd;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::tensor::Buffers;
 
@@ -14,7 +15,7 @@ use crate::tensor::Buffers;
 const BLOCK: usize = 256 * 1024;
 /// Into how many parts a batch is cut, each with its own sum of weight gradients. Fixed, so that the
 /// sums do not depend on the number of threads.
-const PARTS: usize = 10;
+pub(super) const PARTS: usize = 10;
 
 /// A convolution's sizes, spelt out.
 #[derive(Clone, Copy, Debug)]
@@ -190,6 +191,22 @@ impl Im2Row {
     /// Backward: writes `dw` `[c_out, k]` = sum of dy^T x, and, where wanted, `dx` `[n, h, w, c_in]`.
     /// `dx_weights` and `dx_scale` give dx = (dy * dx_scale) * dx_weights.
     pub(super) fn backward(
+        &self,
+        gemm: &dyn Gemm,
+        buffers: &mut Buffers,
+        load: impl Fn(usize, usize, &mut [f32]) + Sync,
+        dy: &[f32],
+        dw: &mut [f32],
+        dx: Option<Dx<'_>>,
+    ) {
+        match Winograd::new(self.conv, self.pad) {
+            Some(winograd) => winograd.backward(gemm, buffers, load, dy, dw, dx),
+            None => self.plain_backward(gemm, buffers, load, dy, dw, dx),
+        }
+    }
+
+    /// [`Im2Row::backward`] by products over receptive fields, whatever the geometry.
+    pub(super) fn plain_backward(
         &self,
         gemm: &dyn Gemm,
         buffers: &mut Buffers,

@@ -19,6 +19,7 @@ mod global_avg_pool;
 #[cfg(test)]
 mod gradcheck;
 mod im2row;
+mod lanes;
 mod max_pool;
 mod mul_map;
 mod prelu;
@@ -33,6 +34,7 @@ mod sigmoid;
 mod sign;
 mod slice;
 mod weight_scale;
+mod winograd;
 
 pub use activation_scale::ActivationScale;
 pub use add::Add;
