@@ -5,7 +5,9 @@ mod common;
 
 use common::{Numbers, differences};
 use proptest::prelude::*;
-use signbit::model::{DType, Geometry, Model, ModelBuilder, Op, Padding, Shape, ValueId, ValueType, file};
+use signbit::model::{
+    DType, Geometry, Model, ModelBuilder, Op, Padding, Shape, TransposedGeometry, ValueId, ValueType, file,
+};
 
 /// One step of building a graph: which operator, on which earlier value, and numbers for the details.
 type Instruction = (u8, u8, u64);
@@ -207,6 +209,9 @@ impl Builder {
         let (geometry, groups, c_out) = conv(shape, c_out, numbers);
         let [kh, kw] = geometry.kernel;
         let weight = self.tensor(numbers.bit_tensor(&[c_out, kh, kw, shape.c / groups]));
+        if let Some((geometry, output)) = transposed(shape, geometry, c_out, numbers) {
+            return self.node(Op::BinaryConv2dTranspose { weight, geometry, groups }, &[x], output, DType::I32);
+        }
         let padding = [Padding::Zero, Padding::One, Padding::MinusOne][numbers.below(3)];
         let (h, w) = geometry.output_size(shape.h, shape.w).unwrap();
         self.node(Op::BinaryConv2d { weight, geometry, groups, padding }, &[x], Shape::new(h, w, c_out), DType::I32);
@@ -224,6 +229,9 @@ impl Builder {
         let bias = (numbers.below(2) == 0).then(|| self.per_channel(numbers, c_out));
         if dense {
             return self.node(Op::Dense { weight, bias }, &[x], Shape::vector(c_out), DType::F32);
+        }
+        if let Some((geometry, output)) = transposed(shape, geometry, c_out, numbers) {
+            return self.node(Op::Conv2dTranspose { weight, bias, geometry, groups }, &[x], output, DType::F32);
         }
         let (h, w) = geometry.output_size(shape.h, shape.w).unwrap();
         self.node(Op::Conv2d { weight, bias, geometry, groups }, &[x], Shape::new(h, w, c_out), DType::F32);
@@ -246,6 +254,23 @@ fn geometry(shape: Shape, numbers: &mut Numbers, pool: bool) -> Geometry {
         }
     }
     Geometry::valid([1, 1], [1, 1], [1, 1])
+}
+
+/// Now and then, the transposed convolution with a window, and its output.
+fn transposed(
+    shape: Shape,
+    window: Geometry,
+    c_out: usize,
+    numbers: &mut Numbers,
+) -> Option<(TransposedGeometry, Shape)> {
+    if numbers.below(3) > 0 {
+        return None;
+    }
+    let Geometry { kernel, stride, dilation, pads } = window;
+    let output_padding = [numbers.below(stride[0]), numbers.below(stride[1])];
+    let geometry = TransposedGeometry { kernel, stride, dilation, pads, output_padding };
+    let (h, w) = geometry.output_size(shape.h, shape.w).ok()?;
+    (h * w * c_out < LARGEST).then_some((geometry, Shape::new(h, w, c_out)))
 }
 
 /// Window, groups and output channels of a convolution.
