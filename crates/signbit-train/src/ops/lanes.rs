@@ -15,20 +15,13 @@ impl V {
     /// The first numbers of `from`.
     #[inline(always)]
     pub(super) fn load(from: &[f32]) -> Self {
-        let mut v = Self::ZERO;
-        v.0.copy_from_slice(&from[..LANES]);
-        v
+        Self(*from.first_chunk().expect("eight numbers"))
     }
 
     /// Writes them to the beginning of `to`.
     #[inline(always)]
     pub(super) fn store(self, to: &mut [f32]) {
-        to[..LANES].copy_from_slice(&self.0);
-    }
-
-    #[inline(always)]
-    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+        *to.first_chunk_mut().expect("room for eight numbers") = self.0;
     }
 }
 
@@ -37,7 +30,11 @@ impl Add for V {
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
+        let mut sum = self.0;
+        for (a, b) in sum.iter_mut().zip(other.0) {
+            *a += b;
+        }
+        Self(sum)
     }
 }
 
@@ -46,7 +43,11 @@ impl Sub for V {
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
+        let mut difference = self.0;
+        for (a, b) in difference.iter_mut().zip(other.0) {
+            *a -= b;
+        }
+        Self(difference)
     }
 }
 
@@ -55,6 +56,10 @@ impl Mul<f32> for V {
 
     #[inline(always)]
     fn mul(self, factor: f32) -> Self {
-        Self(self.0.map(|a| a * factor))
+        let mut product = self.0;
+        for a in &mut product {
+            *a *= factor;
+        }
+        Self(product)
     }
 }

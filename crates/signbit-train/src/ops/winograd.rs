@@ -110,8 +110,16 @@ impl Winograd {
                 #[inline(always)]
                 || {
                     for i in (0..c).step_by(LANES) {
-                        let tap = |a: usize, b: usize| V::load(&weights[((2 - a) * 3 + 2 - b) * c + i..]) * factor;
-                        store(both(three_points(), tap), |place| place * c + i, to);
+                        store(
+                            both(
+                                three_points(),
+                                #[inline(always)]
+                                |a: usize, b: usize| V::load(&weights[((2 - a) * 3 + 2 - b) * c + i..]) * factor,
+                            ),
+                            #[inline(always)]
+                            |place| place * c + i,
+                            to,
+                        );
                     }
                 },
             );
@@ -155,17 +163,33 @@ impl Winograd {
                         for (t, [y, x0]) in each_tile(self.out).enumerate() {
                             let at = i * tiles + t;
                             for c in (0..c_in).step_by(LANES) {
-                                let pixel = |a: usize, b: usize| {
-                                    V::load(&x[((y * TILE + a) * x_width + x0 * TILE + b) * c_in + c..])
-                                };
-                                store(both(patch(), pixel), |place| (place * count + at) * c_in + c, of_x);
+                                store(
+                                    both(
+                                        patch(),
+                                        #[inline(always)]
+                                        |a: usize, b: usize| {
+                                            V::load(&x[((y * TILE + a) * x_width + x0 * TILE + b) * c_in + c..])
+                                        },
+                                    ),
+                                    #[inline(always)]
+                                    |place| (place * count + at) * c_in + c,
+                                    of_x,
+                                );
                             }
                             for c in (0..c_out).step_by(LANES) {
-                                let pixel = |a: usize, b: usize| {
-                                    let row = (y * TILE + a + top) * dy_width + x0 * TILE + b + left;
-                                    V::load(&dy[row * c_out + c..])
-                                };
-                                store(both(four_points(), pixel), |place| (place * count + at) * c_out + c, of_dy);
+                                store(
+                                    both(
+                                        four_points(),
+                                        #[inline(always)]
+                                        |a: usize, b: usize| {
+                                            let row = (y * TILE + a + top) * dy_width + x0 * TILE + b + left;
+                                            V::load(&dy[row * c_out + c..])
+                                        },
+                                    ),
+                                    #[inline(always)]
+                                    |place| (place * count + at) * c_out + c,
+                                    of_dy,
+                                );
                             }
                         }
                     },
@@ -188,8 +212,16 @@ impl Winograd {
             || {
                 for (o, dw) in dw.chunks_exact_mut(9 * c_in).enumerate() {
                     for c in (0..c_in).step_by(LANES) {
-                        let place = |a: usize, b: usize| V::load(&sums[((a * PATCH + b) * c_out + o) * c_in + c..]);
-                        store(both(to_three(), place), |tap| tap * c_in + c, dw);
+                        store(
+                            both(
+                                to_three(),
+                                #[inline(always)]
+                                |a: usize, b: usize| V::load(&sums[((a * PATCH + b) * c_out + o) * c_in + c..]),
+                            ),
+                            #[inline(always)]
+                            |tap| tap * c_in + c,
+                            dw,
+                        );
                     }
                 }
             },
@@ -211,11 +243,19 @@ impl Winograd {
                     || {
                         for (t, [y, x]) in each_tile(self.input).enumerate() {
                             for c in (0..c_out).step_by(LANES) {
-                                let pixel = |a: usize, b: usize| {
-                                    V::load(&dy[((y * TILE + a) * dy_width + x * TILE + b) * c_out + c..])
-                                };
                                 let at = i * tiles + t;
-                                store(both(patch(), pixel), |place| (place * count + at) * c_out + c, of_dy);
+                                store(
+                                    both(
+                                        patch(),
+                                        #[inline(always)]
+                                        |a: usize, b: usize| {
+                                            V::load(&dy[((y * TILE + a) * dy_width + x * TILE + b) * c_out + c..])
+                                        },
+                                    ),
+                                    #[inline(always)]
+                                    |place| (place * count + at) * c_out + c,
+                                    of_dy,
+                                );
                             }
                         }
                     },
@@ -239,10 +279,13 @@ impl Winograd {
                             let (rows, columns) = (TILE.min(conv.h - y * TILE), TILE.min(conv.w - x * TILE));
                             for c in (0..c_in).step_by(LANES) {
                                 let at = i * tiles + t;
-                                let place = |a: usize, b: usize| {
-                                    V::load(&products[((a * PATCH + b) * count + at) * c_in + c..])
-                                };
-                                let tile = both(to_four(), place);
+                                let tile = both(
+                                    to_four(),
+                                    #[inline(always)]
+                                    |a: usize, b: usize| {
+                                        V::load(&products[((a * PATCH + b) * count + at) * c_in + c..])
+                                    },
+                                );
                                 for (a, row) in tile.iter().enumerate().take(rows) {
                                     for (b, value) in row.iter().enumerate().take(columns) {
                                         let pixel = (y * TILE + a) * conv.w + x * TILE + b;
@@ -364,12 +407,19 @@ fn both<const N: usize, const M: usize>(
 ) -> [[V; M]; M] {
     let mut columns = [[V::ZERO; N]; M];
     for x in 0..N {
-        let column = transform(std::array::from_fn(|y| pixel(y, x)));
-        for y in 0..M {
-            columns[y][x] = column[y];
+        let mut column = [V::ZERO; N];
+        for (y, value) in column.iter_mut().enumerate() {
+            *value = pixel(y, x);
+        }
+        for (columns, value) in columns.iter_mut().zip(transform(column)) {
+            columns[x] = value;
         }
     }
-    columns.map(transform)
+    let mut image = [[V::ZERO; M]; M];
+    for (row, columns) in image.iter_mut().zip(columns) {
+        *row = transform(columns);
+    }
+    image
 }
 
 /// Stores an image's pixels where `at` says.
