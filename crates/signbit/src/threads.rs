@@ -145,7 +145,6 @@ pub(crate) struct Rows {
     /// Whether a piece should stay small enough for the cache.
     pub(crate) in_cache: bool,
     /// Estimated time of the whole step on one thread.
-    #[cfg_attr(not(feature = "rayon"), expect(dead_code, reason = "nothing is shared"))]
     pub(crate) nanoseconds: f64,
 }
 

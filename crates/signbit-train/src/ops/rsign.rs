@@ -21,7 +21,7 @@ thread_local! {
     static SHIFTED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// +1 where x >= shift[c], else -1. See [`RSign::add`].
+/// +1 where x >= the shift of its channel, else -1. See [`RSign::add`].
 #[derive(Debug)]
 pub struct RSign {
     shift: ParamId,
