@@ -69,7 +69,7 @@ def networks(runs, start):
     text += "\nBinaryResNetE18 is " + ", and ".join(rest) + ".\n"
     for entry in start:
         text += (f"{entry['model']} in {entry['name']}: {entry['model_mib']} MiB beyond an idle process, "
-                 f"loaded and first answer after {entry['start_ms']['median']:.0f} ms of CPU time.\n")
+                 f"{entry['start_ms']['median']:.0f} ms more than a warm run to load and answer for the first time.\n")
     return text
 
 
