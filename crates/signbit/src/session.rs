@@ -110,8 +110,7 @@ impl Session {
     /// order of the graph.
     ///
     /// A fused step shows its last node only; [`Options::fuse`] set to false shows all of them. Where more
-    /// samples are given than [`Options::batch`], `trace` sees one slice of the batch after the other. It is called on
-    /// one of the session's threads, where it has several.
+    /// samples are given than [`Options::batch`], `trace` sees one slice of the batch after the other.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -119,7 +118,7 @@ impl Session {
         &mut self,
         input: &[f32],
         n: usize,
-        mut trace: impl FnMut(&Node, ValueView<'_>) + Send,
+        mut trace: impl FnMut(&Node, ValueView<'_>),
     ) -> Result<&[f32], Error> {
         self.execute(input, n, |step, values| {
             let step = &values.plan.steps[step];
@@ -147,12 +146,7 @@ impl Session {
         }
     }
 
-    fn execute(
-        &mut self,
-        input: &[f32],
-        n: usize,
-        after: impl FnMut(usize, Values<'_>) + Send,
-    ) -> Result<&[f32], Error> {
+    fn execute(&mut self, input: &[f32], n: usize, after: impl FnMut(usize, Values<'_>)) -> Result<&[f32], Error> {
         self.check_input(input, n)?;
         let len = reserve(&mut self.output, "output", n, self.plan.output_len())?;
         let mut output = std::mem::take(&mut self.output);
@@ -162,7 +156,7 @@ impl Session {
     }
 
     /// Runs slices of the planned batch; the lengths have been checked.
-    fn slices(&mut self, input: &[f32], n: usize, output: &mut [f32], mut after: impl FnMut(usize, Values<'_>) + Send) {
+    fn slices(&mut self, input: &[f32], n: usize, output: &mut [f32], mut after: impl FnMut(usize, Values<'_>)) {
         let Self { plan, workers, memory, .. } = self;
         let (batch, input_len, output_len) = (plan.batch, plan.input_len(), plan.output_len());
         let slices = input.chunks(batch.saturating_mul(input_len));

@@ -1,8 +1,11 @@
-//! Who does the work: the caller's thread, a pool of threads of the session's own, or the rayon pool that the caller
-//! is in already.
+//! Who does the work: the caller's thread, with it others of the session's own or of the rayon pool that the caller is in
+//! already.
 
 #[cfg(feature = "rayon")]
 mod awake;
+
+#[cfg(feature = "rayon")]
+use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
 
@@ -55,14 +58,10 @@ impl Workers {
         self
     }
 
-    /// Runs `work`, steps of these estimated times, where they can be shared: in the session's pool, which is woken once
-    /// for all of them. A caller who is in a rayon pool stays there and shares with its threads, so that no more run than
-    /// that pool has.
-    pub(crate) fn enter<R: Send>(
-        &self,
-        mut nanoseconds: impl Iterator<Item = f64>,
-        work: impl FnOnce() -> R + Send,
-    ) -> R {
+    /// Runs `work`, steps of these estimated times, where they can be shared: with the session's threads awake, which are
+    /// woken once for all of them. A caller who is in a rayon pool shares with its threads, so that no more run than that
+    /// pool has.
+    pub(crate) fn enter<R>(&self, mut nanoseconds: impl Iterator<Item = f64>, work: impl FnOnce() -> R) -> R {
         #[cfg(feature = "rayon")]
         if let Some(pool) = &self.pool
             && nanoseconds.any(|nanoseconds| nanoseconds >= self.worth_sharing)
@@ -96,7 +95,41 @@ impl Workers {
         f: impl Fn(usize, &mut [T]) + Send + Sync,
     ) {
         let parts = self.sharers(nanoseconds).min(units).max(1);
-        in_parts(out, 0, [units, unit], parts, &f);
+        self.in_parts(out, [units, unit], parts, f);
+    }
+
+    /// Cuts `out` into `parts` of whole units, what is left over going to the last, and calls `f` for each with the number of
+    /// its first element, on whichever thread is free.
+    fn in_parts<T: Send>(
+        &self,
+        out: &mut [T],
+        [units, unit]: [usize; 2],
+        parts: usize,
+        f: impl Fn(usize, &mut [T]) + Send + Sync,
+    ) {
+        #[cfg(feature = "rayon")]
+        if let Some(pool) = &self.pool
+            && parts > 1
+        {
+            let len = out.len();
+            let start = |part: usize| if part == parts { len } else { units * part / parts * unit };
+            let rest = Mutex::new((0, out));
+            let next = || {
+                let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+                let (part, out) = (rest.0, std::mem::take(&mut rest.1));
+                let (first, out) = (start(part.min(parts)), out);
+                let (piece, behind) = out.split_at_mut(start((part + 1).min(parts)) - first);
+                *rest = (part + 1, behind);
+                (part < parts).then_some((first, piece))
+            };
+            return pool.share(|| {
+                while let Some((first, piece)) = next() {
+                    f(first, piece);
+                }
+            });
+        }
+        let _ = (units, unit, parts);
+        f(0, out);
     }
 
     /// Calls `f` with the number of its first row and the rows themselves, for all rows of `out`.
@@ -106,35 +139,12 @@ impl Workers {
         if let threads @ 2.. = self.sharers(rows.nanoseconds) {
             // Two pieces per thread, or a multiple, even out what the operating system takes away.
             let pieces = total.div_ceil(cached).next_multiple_of(threads * 2).min(total).max(1);
-            return in_parts(out, 0, [total, rows.len], pieces, &|first, out: &mut [T]| f(first / rows.len, out));
+            return self.in_parts(out, [total, rows.len], pieces, |first, out| f(first / rows.len, out));
         }
         for (i, out) in out.chunks_mut(cached * rows.len).enumerate() {
             f(i * cached, out);
         }
     }
-}
-
-/// Cuts `out`, whose first element is number `first`, into `parts` of whole units; what is left over goes to the last.
-fn in_parts<T: Send>(
-    out: &mut [T],
-    first: usize,
-    [units, unit]: [usize; 2],
-    parts: usize,
-    f: &(impl Fn(usize, &mut [T]) + Send + Sync),
-) {
-    #[cfg(feature = "rayon")]
-    if parts > 1 {
-        let (half, low) = (parts / 2, units * (parts / 2) / parts);
-        let (out, rest) = out.split_at_mut(low * unit);
-        let rest_at = first + out.len();
-        rayon::join(
-            || awake::busy(|| in_parts(out, first, [low, unit], half, f)),
-            || awake::busy(|| in_parts(rest, rest_at, [units - low, unit], parts - half, f)),
-        );
-        return;
-    }
-    let _ = (units, unit, parts);
-    f(first, out);
 }
 
 /// How the output of a step may be cut.
