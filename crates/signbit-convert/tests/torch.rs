@@ -188,7 +188,8 @@ fn a_recipe_that_does_not_fit_says_so() {
     let read = |toml: &str, input| message(torch::read_with_recipe(&bytes, &Recipe::from_toml(toml).unwrap(), input));
     let cases = [
         ("network = \"mlp\"\nwidth = 13", "`dense1.weight` has shape [12, 75], it must be [13, 75]"),
-        ("network = \"mlp\"\nwidth = 60000", "the file is too small"),
+        ("network = \"mlp\"\nwidth = 9000", "the file is too small"),
+        ("network = \"mlp\"\nwidth = 60000", "a width of 60000 gives 7205100004 parameters; at most"),
         ("network = \"small-cnn\"\nwidth = 3", "there is no weight `conv1.weight`"),
     ];
     for (toml, expected) in cases {
@@ -196,5 +197,5 @@ fn a_recipe_that_does_not_fit_says_so() {
         assert!(message.contains(expected), "{expected}: {message}");
     }
     let huge = Shape::new(usize::MAX, usize::MAX, 3);
-    assert!(read("network = \"mlp\"\nwidth = 12", Some(huge)).contains("too small"));
+    assert!(read("network = \"mlp\"\nwidth = 12", Some(huge)).contains("parameters; at most"));
 }
