@@ -116,11 +116,13 @@ impl Workers {
             let rest = Mutex::new((0, out));
             let next = || {
                 let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
-                let (part, out) = (rest.0, std::mem::take(&mut rest.1));
-                let (first, out) = (start(part.min(parts)), out);
-                let (piece, behind) = out.split_at_mut(start((part + 1).min(parts)) - first);
+                let part = rest.0;
+                if part == parts {
+                    return None;
+                }
+                let (piece, behind) = std::mem::take(&mut rest.1).split_at_mut(start(part + 1) - start(part));
                 *rest = (part + 1, behind);
-                (part < parts).then_some((first, piece))
+                Some((start(part), piece))
             };
             return pool.share(|| {
                 while let Some((first, piece)) = next() {

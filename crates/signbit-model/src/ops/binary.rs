@@ -2,33 +2,21 @@
 
 use super::check::{self, Tensors};
 use super::real::{conv_output, dense_output};
-use crate::error::NodeError;
-use crate::{DType, Geometry, TransposedGeometry, ValueType};
+use crate::error::{GeometryError, NodeError};
+use crate::{DType, ValueType};
 
+/// A convolution, transposed or not, with this kernel, whose output has `size(h, w)`.
 pub(super) fn conv2d(
     inputs: &[ValueType],
     tensors: Tensors<'_>,
     weight: &str,
-    geometry: &Geometry,
+    (kernel, size): ([usize; 2], impl FnOnce(usize, usize) -> Result<(usize, usize), GeometryError>),
     groups: usize,
 ) -> Result<ValueType, NodeError> {
     let x = check::one_of(inputs, &[DType::Bits])?;
     let tensor = tensors.weight(weight, &[DType::Bits])?;
-    let size = geometry.output_size(x.h, x.w)?;
-    conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::I32)
-}
-
-pub(super) fn conv2d_transpose(
-    inputs: &[ValueType],
-    tensors: Tensors<'_>,
-    weight: &str,
-    geometry: &TransposedGeometry,
-    groups: usize,
-) -> Result<ValueType, NodeError> {
-    let x = check::one_of(inputs, &[DType::Bits])?;
-    let tensor = tensors.weight(weight, &[DType::Bits])?;
-    let size = geometry.output_size(x.h, x.w)?;
-    conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::I32)
+    let size = size(x.h, x.w)?;
+    conv_output(x, weight, tensor, (kernel, size), groups, DType::I32)
 }
 
 pub(super) fn dense(inputs: &[ValueType], tensors: Tensors<'_>, weight: &str) -> Result<ValueType, NodeError> {

@@ -403,18 +403,20 @@ impl Op {
     pub(crate) fn output(&self, inputs: &[ValueType], tensors: Tensors<'_>) -> Result<ValueType, NodeError> {
         match self {
             Self::Conv2d { weight, bias, geometry, groups } => {
-                real::conv2d(inputs, tensors, weight, bias.as_deref(), geometry, *groups)
+                let window = (geometry.kernel, |h, w| geometry.output_size(h, w));
+                real::conv2d(inputs, tensors, weight, bias.as_deref(), window, *groups)
             }
             Self::Dense { weight, bias } => real::dense(inputs, tensors, weight, bias.as_deref()),
             Self::ActivationScale { geometry } => real::activation_scale(inputs, geometry),
             Self::BinaryConv2d { weight, geometry, groups, padding: _ } => {
-                binary::conv2d(inputs, tensors, weight, geometry, *groups)
+                binary::conv2d(inputs, tensors, weight, (geometry.kernel, |h, w| geometry.output_size(h, w)), *groups)
             }
             Self::Conv2dTranspose { weight, bias, geometry, groups } => {
-                real::conv2d_transpose(inputs, tensors, weight, bias.as_deref(), geometry, *groups)
+                let window = (geometry.kernel, |h, w| geometry.output_size(h, w));
+                real::conv2d(inputs, tensors, weight, bias.as_deref(), window, *groups)
             }
             Self::BinaryConv2dTranspose { weight, geometry, groups } => {
-                binary::conv2d_transpose(inputs, tensors, weight, geometry, *groups)
+                binary::conv2d(inputs, tensors, weight, (geometry.kernel, |h, w| geometry.output_size(h, w)), *groups)
             }
             Self::BinaryDense { weight } => binary::dense(inputs, tensors, weight),
             Self::Sign => binary::sign(inputs),

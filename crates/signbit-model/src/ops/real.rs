@@ -1,41 +1,24 @@
 //! Shape rules of the operators on real activations: convolution, dense layer, activation scale.
 
 use super::check::{self, Tensors};
-use crate::error::NodeError;
-use crate::{DType, Geometry, Shape, Tensor, TransposedGeometry, ValueType};
+use crate::error::{GeometryError, NodeError};
+use crate::{DType, Geometry, Shape, Tensor, ValueType};
 
 const WEIGHTS: [DType; 2] = [DType::F32, DType::Bits];
 
+/// A convolution, transposed or not, with this kernel, whose output has `size(h, w)`.
 pub(super) fn conv2d(
     inputs: &[ValueType],
     tensors: Tensors<'_>,
     weight: &str,
     bias: Option<&str>,
-    geometry: &Geometry,
+    (kernel, size): ([usize; 2], impl FnOnce(usize, usize) -> Result<(usize, usize), GeometryError>),
     groups: usize,
 ) -> Result<ValueType, NodeError> {
     let x = check::one_of(inputs, &[DType::F32])?;
     let tensor = tensors.weight(weight, &WEIGHTS)?;
-    let size = geometry.output_size(x.h, x.w)?;
-    let out = conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::F32)?;
-    if let Some(bias) = bias {
-        tensors.per_channel(bias, DType::F32, out.shape.c)?;
-    }
-    Ok(out)
-}
-
-pub(super) fn conv2d_transpose(
-    inputs: &[ValueType],
-    tensors: Tensors<'_>,
-    weight: &str,
-    bias: Option<&str>,
-    geometry: &TransposedGeometry,
-    groups: usize,
-) -> Result<ValueType, NodeError> {
-    let x = check::one_of(inputs, &[DType::F32])?;
-    let tensor = tensors.weight(weight, &WEIGHTS)?;
-    let size = geometry.output_size(x.h, x.w)?;
-    let out = conv_output(x, weight, tensor, (geometry.kernel, size), groups, DType::F32)?;
+    let size = size(x.h, x.w)?;
+    let out = conv_output(x, weight, tensor, (kernel, size), groups, DType::F32)?;
     if let Some(bias) = bias {
         tensors.per_channel(bias, DType::F32, out.shape.c)?;
     }

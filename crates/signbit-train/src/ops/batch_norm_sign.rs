@@ -4,18 +4,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use signbit_kernels::bits;
 use signbit_model::{DType, ValueType};
 
 use super::batch_norm::{Norm, NormOptions};
-use super::rows::per_task;
+use super::rows::signs;
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::quantizer::{self, Quantizer};
-use crate::tensor::{BitTensor, Tensor, Value};
+use crate::tensor::{Tensor, Value};
 
 thread_local! {
     /// Normalised values of the block of rows at hand.
@@ -80,18 +79,14 @@ impl Operator for BatchNormSign {
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
         let x = inputs[0].real();
         self.norm.prepare(cx, x);
-        let (c, words, isa) = (x.shape.c, bits::words(x.shape.c), cx.isa);
-        let mut out = cx.buffers.words(x.rows() * words);
-        let rows = per_task(x.rows(), c);
-        let affine = &self.norm.affine;
-        out.par_chunks_mut(rows * words).zip(x.data.par_chunks(rows * c)).for_each(|(out, x)| {
+        let (c, isa, affine) = (x.shape.c, cx.isa, &self.norm.affine);
+        signs(cx.buffers, x, |x, out| {
             NORMALISED.with_borrow_mut(|y| {
                 y.resize(x.len(), 0.0);
                 affine.apply(x, y);
                 bits::pack_signs(isa, y, c, out);
             });
-        });
-        Value::Bits(BitTensor::new(x.n, x.shape, out))
+        })
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {

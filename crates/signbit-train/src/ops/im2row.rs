@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
+use super::rows::add_parts;
 use super::winograd::Winograd;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::tensor::Buffers;
@@ -246,11 +247,7 @@ impl Im2Row {
                     }
                 }
             });
-        let (first, rest) = sums.split_at(dw.len());
-        dw.copy_from_slice(first);
-        for sum in rest.chunks_exact(dw.len()) {
-            dw.iter_mut().zip(sum).for_each(|(d, s)| *d += s);
-        }
+        add_parts(&sums, dw);
         buffers.give(sums);
         buffers.give(scratch);
     }

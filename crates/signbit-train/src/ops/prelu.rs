@@ -1,10 +1,10 @@
 //! PReLU (He et al. 2015, arXiv 1502.01852, eq. 1): a ReLU whose negative side has a learned slope per channel.
 
 use rayon::prelude::*;
-use signbit_kernels::elementwise::{self, Elementwise};
+use signbit_kernels::Elementwise;
 use signbit_model::{DType, Op, Tensor as ModelTensor, ValueType};
 
-use super::rows::{channel_sums, per_task};
+use super::rows::{channel_sums, elementwise, per_task};
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -47,15 +47,8 @@ impl Operator for PRelu {
     }
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
-        let x = inputs[0].real();
-        let mut y = cx.buffers.real(x.data.len());
-        let (rows, isa) = (per_task(x.rows(), x.shape.c) * x.shape.c, cx.isa);
         let op = Elementwise::PRelu { slope: cx.params.value(self.slope) };
-        y.par_chunks_mut(rows).zip(x.data.par_chunks(rows)).for_each(|(y, x)| {
-            y.copy_from_slice(x);
-            elementwise::apply(isa, &op, y);
-        });
-        Value::Real(Tensor::new(x.n, x.shape, y))
+        elementwise(cx.isa, cx.buffers, inputs[0].real(), &op)
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {

@@ -3,6 +3,7 @@
 use signbit_model::{DType, Op, ValueType};
 
 use super::CHUNK;
+use super::rows::map;
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -38,14 +39,11 @@ impl Operator for Relu {
     }
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
-        let x = inputs[0].real();
-        let mut y = cx.buffers.real(x.data.len());
-        y.par_chunks_mut(CHUNK).zip(x.data.par_chunks(CHUNK)).for_each(|(y, x)| {
+        map(cx.buffers, inputs[0].real(), |x, y| {
             for (y, &x) in y.iter_mut().zip(x) {
                 *y = if x > 0.0 { x } else { 0.0 };
             }
-        });
-        Value::Real(Tensor::new(x.n, x.shape, y))
+        })
     }
 
     fn backward(&mut self, _: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {

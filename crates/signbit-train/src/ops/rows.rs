@@ -2,6 +2,10 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
+use signbit_kernels::elementwise::{self, Elementwise};
+use signbit_kernels::{Isa, bits};
+
+use crate::tensor::{BitTensor, Buffers, Tensor, Value};
 
 /// Parts of a sum over rows.
 const PARTS: usize = 32;
@@ -22,6 +26,39 @@ pub(super) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 /// Rows per task of an elementwise pass over `rows` rows of `c` channels.
 pub(super) fn per_task(rows: usize, c: usize) -> usize {
     (16 * 1024 / c.max(1)).clamp(1, rows.max(1))
+}
+
+/// The bits that `sign(x, bits)` makes of blocks of rows.
+pub(super) fn signs(buffers: &mut Buffers, x: &Tensor, sign: impl Fn(&[f32], &mut [u64]) + Sync) -> Value {
+    let (c, words, rows) = (x.shape.c, bits::words(x.shape.c), per_task(x.rows(), x.shape.c));
+    let mut out = buffers.words(x.rows() * words);
+    out.par_chunks_mut(rows * words).zip(x.data.par_chunks(rows * c)).for_each(|(out, x)| sign(x, out));
+    Value::Bits(BitTensor::new(x.n, x.shape, out))
+}
+
+/// The numbers that `f(x, y)` makes of blocks of rows.
+pub(super) fn map(buffers: &mut Buffers, x: &Tensor, f: impl Fn(&[f32], &mut [f32]) + Sync) -> Value {
+    let mut y = buffers.real(x.data.len());
+    let rows = per_task(x.rows(), x.shape.c) * x.shape.c;
+    y.par_chunks_mut(rows).zip(x.data.par_chunks(rows)).for_each(|(y, x)| f(x, y));
+    Value::Real(Tensor::new(x.n, x.shape, y))
+}
+
+/// What the elementwise operator of the packed network makes of `x`.
+pub(super) fn elementwise(isa: Isa, buffers: &mut Buffers, x: &Tensor, op: &Elementwise<'_>) -> Value {
+    map(buffers, x, |x, y| {
+        y.copy_from_slice(x);
+        elementwise::apply(isa, op, y);
+    })
+}
+
+/// `total` = the sum of the parts, which follow one another in `parts`, added in order.
+pub(super) fn add_parts(parts: &[f32], total: &mut [f32]) {
+    let (first, rest) = parts.split_at(total.len());
+    total.copy_from_slice(first);
+    for part in rest.chunks_exact(total.len()) {
+        total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
+    }
 }
 
 /// Two sums per channel over all rows of `x` and `y`: `f(x, y, channel) -> (first, second)`.

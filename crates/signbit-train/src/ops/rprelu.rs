@@ -2,11 +2,11 @@
 //! per channel.
 
 use rayon::prelude::*;
-use signbit_kernels::elementwise::{self, Elementwise};
+use signbit_kernels::Elementwise;
 use signbit_model::{DType, Op, Tensor as ModelTensor, ValueType};
 
 use super::prelu::FIRST_SLOPE;
-use super::rows::{channel_sums, per_task};
+use super::rows::{channel_sums, elementwise, per_task};
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -52,16 +52,9 @@ impl Operator for RPRelu {
     }
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
-        let x = inputs[0].real();
-        let mut y = cx.buffers.real(x.data.len());
-        let (rows, isa) = (per_task(x.rows(), x.shape.c) * x.shape.c, cx.isa);
         let [shift_in, slope, shift_out] = [self.shift_in, self.slope, self.shift_out].map(|id| cx.params.value(id));
         let op = Elementwise::RPRelu { shift_in, slope, shift_out };
-        y.par_chunks_mut(rows).zip(x.data.par_chunks(rows)).for_each(|(y, x)| {
-            y.copy_from_slice(x);
-            elementwise::apply(isa, &op, y);
-        });
-        Value::Real(Tensor::new(x.n, x.shape, y))
+        elementwise(cx.isa, cx.buffers, inputs[0].real(), &op)
     }
 
     /// dx = dy where x > shift_in, else slope dy; d shift_in = -sum dx, d slope = sum of dy t on the negative side,

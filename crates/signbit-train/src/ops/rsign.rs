@@ -3,18 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use signbit_kernels::bits;
 use signbit_model::{DType, Op, Tensor as ModelTensor, ValueType};
 
-use super::rows::{per_task, prepared_channel_sums};
+use super::rows::{prepared_channel_sums, signs};
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, ParamId, Role};
 use crate::quantizer::{self, Quantizer};
-use crate::tensor::{BitTensor, Tensor, Value};
+use crate::tensor::{Tensor, Value};
 
 thread_local! {
     /// Shifted values of the block of rows at hand.
@@ -75,14 +74,8 @@ impl Operator for RSign {
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
         let x = inputs[0].real();
-        let (c, words, isa) = (x.shape.c, bits::words(x.shape.c), cx.isa);
-        let mut out = cx.buffers.words(x.rows() * words);
-        let rows = per_task(x.rows(), c);
-        let shift = cx.params.value(self.shift);
-        out.par_chunks_mut(rows * words)
-            .zip(x.data.par_chunks(rows * c))
-            .for_each(|(out, x)| with_shifted(x, shift, |y| bits::pack_signs(isa, y, c, out)));
-        Value::Bits(BitTensor::new(x.n, x.shape, out))
+        let (c, isa, shift) = (x.shape.c, cx.isa, cx.params.value(self.shift));
+        signs(cx.buffers, x, |x, out| with_shifted(x, shift, |y| bits::pack_signs(isa, y, c, out)))
     }
 
     /// dx = q'(x - shift) dy, d shift = -sum dx.

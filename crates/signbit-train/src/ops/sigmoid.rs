@@ -1,9 +1,8 @@
 //! Sigmoid, which makes gates of real numbers.
 
-use rayon::prelude::*;
 use signbit_model::{DType, Op, ValueType, math};
 
-use super::CHUNK;
+use super::rows::map;
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -38,12 +37,7 @@ impl Operator for Sigmoid {
     }
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
-        let x = inputs[0].real();
-        let mut y = cx.buffers.real(x.data.len());
-        y.par_chunks_mut(CHUNK).zip(x.data.par_chunks(CHUNK)).for_each(|(y, x)| {
-            y.iter_mut().zip(x).for_each(|(y, x)| *y = math::sigmoid(*x));
-        });
-        Value::Real(Tensor::new(x.n, x.shape, y))
+        map(cx.buffers, inputs[0].real(), |x, y| y.iter_mut().zip(x).for_each(|(y, x)| *y = math::sigmoid(*x)))
     }
 
     /// dx = dy y (1 - y)

@@ -7,13 +7,13 @@ use signbit_kernels::bits;
 use signbit_model::{DType, Op, ValueType};
 
 use super::RSign;
-use super::rows::per_task;
+use super::rows::{per_task, signs};
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::quantizer::{self, Kind, Quantizer};
-use crate::tensor::{BitTensor, Tensor, Value};
+use crate::tensor::{Tensor, Value};
 
 /// +1 where x >= 0, else -1. See [`Sign::add`].
 #[derive(Debug)]
@@ -59,13 +59,8 @@ impl Operator for Sign {
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
         let x = inputs[0].real();
-        let (c, words, isa) = (x.shape.c, bits::words(x.shape.c), cx.isa);
-        let mut out = cx.buffers.words(x.rows() * words);
-        let rows = per_task(x.rows(), c);
-        out.par_chunks_mut(rows * words)
-            .zip(x.data.par_chunks(rows * c))
-            .for_each(|(out, x)| bits::pack_signs(isa, x, c, out));
-        Value::Bits(BitTensor::new(x.n, x.shape, out))
+        let (c, isa) = (x.shape.c, cx.isa);
+        signs(cx.buffers, x, |x, out| bits::pack_signs(isa, x, c, out))
     }
 
     fn backward(&mut self, _: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {

@@ -12,6 +12,7 @@ use signbit_kernels::Conv;
 
 use super::im2row::{Dx, PARTS};
 use super::lanes::{LANES, V};
+use super::rows::add_parts;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::tensor::Buffers;
 
@@ -92,11 +93,7 @@ impl Winograd {
                 });
             },
         );
-        let (first, rest) = sums.split_at(dw.len());
-        dw.copy_from_slice(first);
-        for sum in rest.chunks_exact(dw.len()) {
-            dw.iter_mut().zip(sum).for_each(|(d, s)| *d += s);
-        }
+        add_parts(&sums, dw);
         buffers.give(sums);
         buffers.give(turned);
     }
@@ -520,12 +517,7 @@ mod tests {
                 [dw, dx]
             };
             for scale in [None, Some(&scale[..])] {
-                for (what, fast, plain) in ["dw", "dx"]
-                    .into_iter()
-                    .zip(run(true, scale))
-                    .zip(run(false, scale))
-                    .map(|((what, fast), plain)| (what, fast, plain))
-                {
+                for ((what, fast), plain) in ["dw", "dx"].into_iter().zip(run(true, scale)).zip(run(false, scale)) {
                     let largest = plain.iter().fold(0.0f32, |most, v| most.max(v.abs()));
                     let apart = fast.iter().zip(&plain).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
                     if apart.is_nan() || apart > 2e-5 * largest || fast.iter().any(|v| v.is_nan()) {

@@ -52,7 +52,11 @@ pub(super) fn steps(
         let (kernel, stages) = lowering.kernel()?;
         steps.push(Step { nodes: vec![i], kernel, stages, inputs, output: i + 1, in_place: false, scratch: None });
         if let Cow::Owned(model) = model {
-            model.tensors.retain(|name, _| last_use.get(name) != Some(&i));
+            for name in model.graph.nodes[i].op.tensors() {
+                if last_use.get(name) == Some(&i) {
+                    model.tensors.remove(name);
+                }
+            }
         }
     }
     Ok(steps)
