@@ -270,7 +270,7 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
         underway.signs = signs.data().to_vec();
     }
     let total = params.values().len();
-    let mut optimizer = header.recipe.optimizer.build();
+    let mut optimizer = header.recipe.build_optimizer();
     if header.steps == 0 {
         // Before the first step there are no averages.
         return Ok(Loaded { header, network, optimizer });

@@ -158,6 +158,11 @@ impl Params {
         &self.grads
     }
 
+    /// All gradients, to be changed before the optimiser reads them.
+    pub fn grads_mut(&mut self) -> &mut [f32] {
+        &mut self.grads
+    }
+
     /// Numbers and gradients for the optimiser, with what they are.
     pub fn for_update(&mut self) -> (&[ParamInfo], &mut [f32], &[f32]) {
         (&self.infos, &mut self.values, &self.grads)

@@ -13,7 +13,7 @@ use crate::latents;
 use crate::loss::{Target, classes_of, loss};
 use crate::network::Network;
 use crate::op::Mode;
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::{Optimizer, Schedule, clip_norm};
 use crate::recipe::{LossKind, Recipe};
 use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
@@ -102,8 +102,9 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// Where the recipe is wrong or does not fit the data.
     pub fn new(recipe: Recipe, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
-        let network = zoo::build(&recipe, data.train.shape, data.classes.len())?;
-        let optimizer = recipe.optimizer.build();
+        let mut network = zoo::build(&recipe, data.train.shape, data.classes.len())?;
+        let mut optimizer = recipe.build_optimizer();
+        optimizer.begin(network.params_mut());
         let preprocessing = data.preprocessing();
         let header = Header::new(recipe, data.name.clone(), data.train.shape, data.classes.clone(), preprocessing);
         Self::from_loaded(Loaded { header, network, optimizer }, data, threads)
@@ -217,6 +218,9 @@ impl<'d> Trainer<'d> {
             let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
             let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
             network.backward(output, grad);
+            if recipe.clip_norm > 0.0 {
+                clip_norm(network.params_mut(), recipe.clip_norm);
+            }
             optimizer.step(network.params_mut(), rate);
             (value, hits)
         }))

@@ -109,14 +109,21 @@ fn comments() -> Vec<(&'static str, String)> {
         ("quantizer", format!("Sign's stand-in derivative, of activations: {quantizers}.")),
         fixed("weight_quantizer", "Of weights: the same names."),
         fixed("scale", "Scale factors: none, alpha, alpha_k or abs_of_mean."),
-        fixed("optimizer", "\"adam\", or { sgd = { momentum = 0.9 } }."),
+        fixed("optimizer", "\"adam\", \"adamw\", or { sgd = { momentum = 0.9 } }."),
         fixed("learning_rate", "The highest."),
-        fixed("decay", "\"constant\", \"cosine\", or { step = { parts = 3, factor = 0.1 } }."),
+        fixed("decay", "\"constant\", \"cosine\", \"linear\", or { step = { parts = 3, factor = 0.1 } }."),
         fixed("warmup_epochs", "Epochs in which the learning rate rises; a fraction is allowed."),
         fixed("epochs", "Times that every training picture is seen."),
         fixed("batch", "Pictures per step."),
         fixed("loss", "cross_entropy or squared_error."),
         fixed("seed", "Decides initial weights, the order of pictures and their changes."),
+        fixed(
+            "binary_optimizer",
+            "Of binary weights: \"latent\" (the optimizer), or { bop = { threshold = 1e-8, gamma = 1e-4 } }.",
+        ),
+        fixed("weight_decay", "Of real weights; batch norm and biases never decay."),
+        fixed("decay_latent_weights", "Latent weights decay too."),
+        fixed("clip_norm", "Largest norm of all gradients together; 0 for any."),
         fixed("augmentation.flip", "Mirror half of them left to right."),
         fixed("augmentation.shift", "Move by up to so many pixels."),
         fixed("augmentation.brightness", "Change the brightness by up to this share, 0 to 1."),
@@ -190,7 +197,7 @@ mod tests {
     use super::*;
     use crate::data::{Augmentation, DataOptions};
     use crate::optim::Decay;
-    use crate::recipe::{LossKind, OptimizerKind, ScaleFactor};
+    use crate::recipe::{BinaryOptimizer, LossKind, OptimizerKind, ScaleFactor};
 
     #[test]
     fn a_recipe_comes_back_from_its_text() {
@@ -207,6 +214,10 @@ mod tests {
                 warmup_epochs: 1.0,
                 loss: LossKind::SquaredError,
                 seed: i64::MAX as u64,
+                binary_optimizer: BinaryOptimizer::Latent,
+                weight_decay: 1e-5,
+                decay_latent_weights: true,
+                clip_norm: 2.5,
                 augmentation: Augmentation { flip: false, shift: 9, brightness: 0.1 },
                 data: DataOptions { source: "a \"b\"\\c\n\u{7f}é".into(), size: [3, 900], ..DataOptions::default() },
                 ..base.clone()
@@ -245,7 +256,7 @@ mod tests {
             ("network = \"mlp\"\nepochs = -1", "line 2: epochs: "),
             (
                 "network = \"mlp\"\noptimizer = \"adm\"",
-                "line 2: optimizer: unknown variant `adm`, expected `adam` or `sgd`",
+                "line 2: optimizer: unknown variant `adm`, expected one of `adam`, `adamw`, `sgd`",
             ),
             ("network = \"mlp\"\nwidth = ", "line 2: "),
             ("network = \"mlp\"\nwidth = 3\nwidth = 4", "line 3: "),

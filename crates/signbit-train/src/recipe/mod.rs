@@ -2,6 +2,7 @@
 //! packed, checked and repeated.
 
 mod file;
+mod optimizer;
 
 use std::sync::Arc;
 
@@ -9,9 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataOptions};
 use crate::ops::WeightScale;
-use crate::optim::{Adam, Decay, Optimizer, Sgd};
+use crate::optim::Decay;
 use crate::quantizer::{self, Quantizer};
 use crate::range::{MAX_SEED, OutOfRange, SEEDS};
+
+pub use optimizer::{BinaryOptimizer, OptimizerKind};
 
 /// The networks of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,29 +60,6 @@ impl ScaleFactor {
     /// Whether activations have their map K.
     pub fn map(self) -> bool {
         self == Self::AlphaK
-    }
-}
-
-/// The optimisers of this crate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimizerKind {
-    /// Adam with its usual decays.
-    Adam,
-    /// Gradient descent with this momentum.
-    Sgd {
-        /// Share of the old velocity.
-        momentum: f32,
-    },
-}
-
-impl OptimizerKind {
-    /// A fresh optimiser.
-    pub fn build(self) -> Box<dyn Optimizer> {
-        match self {
-            Self::Adam => Box::new(Adam::default()),
-            Self::Sgd { momentum } => Box::new(Sgd::new(momentum)),
-        }
     }
 }
 
@@ -132,6 +112,18 @@ pub struct Recipe {
     pub loss: LossKind,
     /// Decides initial weights and the order of samples.
     pub seed: u64,
+    /// Optimiser of binary weights.
+    #[serde(default)]
+    pub binary_optimizer: BinaryOptimizer,
+    /// Rate of the weight decay of real weights.
+    #[serde(default)]
+    pub weight_decay: f32,
+    /// Whether latent weights decay too.
+    #[serde(default)]
+    pub decay_latent_weights: bool,
+    /// Largest norm of all gradients together; 0 for any.
+    #[serde(default)]
+    pub clip_norm: f32,
     /// How training pictures are changed.
     pub augmentation: Augmentation,
     /// Where the data is and how it is brought into shape.
@@ -175,6 +167,9 @@ pub enum RecipeError {
     /// A number outside of its range.
     #[error(transparent)]
     Range(#[from] OutOfRange),
+    /// Two choices that exclude each other.
+    #[error("{0}")]
+    Together(&'static str),
 }
 
 impl RecipeError {
@@ -205,6 +200,10 @@ impl Recipe {
             batch: 100,
             loss: LossKind::CrossEntropy,
             seed: 0,
+            binary_optimizer: BinaryOptimizer::Latent,
+            weight_decay: 0.0,
+            decay_latent_weights: false,
+            clip_norm: 0.0,
             augmentation: Augmentation::default(),
             data: DataOptions::default(),
         };
@@ -262,9 +261,7 @@ impl Recipe {
         OutOfRange::unless(self.seed <= MAX_SEED, "seed", self.seed, SEEDS)?;
         self.augmentation.validate()?;
         self.data.validate()?;
-        if let OptimizerKind::Sgd { momentum } = self.optimizer {
-            OutOfRange::unless((0.0..1.0).contains(&momentum), "momentum", momentum, "from 0 to below 1")?;
-        }
+        self.validate_optimizers()?;
         if let Decay::Step { parts, factor } = self.decay {
             OutOfRange::unless((1..=1000).contains(&parts), "parts of the step decay", parts, "from 1 to 1000")?;
             let ok = factor > 0.0 && factor <= 1.0;
@@ -293,7 +290,6 @@ mod tests {
             ("warm-up", Recipe { warmup_epochs: 21.0, ..good.clone() }),
             ("epochs", Recipe { epochs: 0, ..good.clone() }),
             ("batch", Recipe { batch: 1, ..good.clone() }),
-            ("momentum", Recipe { optimizer: OptimizerKind::Sgd { momentum: 1.0 }, ..good.clone() }),
             ("parts of", Recipe { decay: Decay::Step { parts: 0, factor: 0.1 }, ..good.clone() }),
             ("factor of", Recipe { decay: Decay::Step { parts: 2, factor: 0.0 }, ..good.clone() }),
             ("quantizer", Recipe { quantizer: "signum".into(), ..good.clone() }),
