@@ -73,6 +73,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod average;
 pub mod checkpoint;
 pub mod data;
 pub mod fold;
@@ -80,6 +81,7 @@ pub mod gemm;
 mod latents;
 pub mod loss;
 pub mod network;
+mod objective;
 pub mod op;
 pub mod ops;
 pub mod optim;
@@ -88,6 +90,7 @@ pub mod params;
 pub mod quantizer;
 pub mod range;
 pub mod recipe;
+mod start;
 pub mod tensor;
 pub mod trainer;
 pub mod verify;

@@ -8,13 +8,15 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use signbit_model::ModelError;
 
 use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
-use crate::data::{DataSet, Pictures, epoch_order};
+use crate::data::{DataSet, Pictures, epoch_order, main_classes};
 use crate::latents;
-use crate::loss::{Target, classes_of, loss};
+use crate::loss::classes_of;
 use crate::network::Network;
+use crate::objective;
 use crate::op::Mode;
 use crate::optim::{Optimizer, Schedule, clip_norm};
-use crate::recipe::{LossKind, Recipe};
+use crate::recipe::Recipe;
+use crate::start::{self, BuildsOnError, Teacher};
 use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
 
@@ -56,6 +58,9 @@ pub enum TrainError {
     /// The pictures do not fit the preprocessing.
     #[error(transparent)]
     Pictures(#[from] ModelError),
+    /// The run whose weights are the first, or the teacher's, cannot be used.
+    #[error(transparent)]
+    BuildsOn(#[from] BuildsOnError),
 }
 
 /// What happens in a training.
@@ -92,19 +97,27 @@ pub struct Trainer<'d> {
     /// The optimiser.
     pub optimizer: Box<dyn Optimizer>,
     data: &'d DataSet,
+    teacher: Option<Teacher>,
     pool: ThreadPool,
     stop: Arc<AtomicBool>,
 }
 
 impl<'d> Trainer<'d> {
-    /// A training of `recipe` from its initial weights.
+    /// A training of `recipe` from its initial weights, or from those of the run that the recipe names.
     ///
     /// # Errors
-    /// Where the recipe is wrong or does not fit the data.
+    /// Where the recipe is wrong or does not fit the data, or a run that it names does not fit.
     pub fn new(recipe: Recipe, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
         let mut network = zoo::build(&recipe, data.train.shape, data.classes.len())?;
         let mut optimizer = recipe.build_optimizer();
+        if !recipe.init.is_empty() {
+            start::take_weights(&mut network, &recipe.init)?;
+        }
         optimizer.begin(network.params_mut());
+        if recipe.average > 0.0 {
+            network.params_mut().begin_average(recipe.average);
+            network.params_mut().use_average(true);
+        }
         let preprocessing = data.preprocessing();
         let header = Header::new(recipe, data.name.clone(), data.train.shape, data.classes.clone(), preprocessing);
         Self::from_loaded(Loaded { header, network, optimizer }, data, threads)
@@ -113,9 +126,10 @@ impl<'d> Trainer<'d> {
     /// A training that goes on where a checkpoint was written.
     ///
     /// # Errors
-    /// Where a batch is larger than the data, or an epoch of the data has not as many steps as those that are done.
+    /// Where a batch is larger than the data, an epoch of the data has not as many steps as those that are done, or the
+    /// teacher is not what it was.
     pub fn from_loaded(loaded: Loaded, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
-        let Loaded { header, network, optimizer } = loaded;
+        let Loaded { mut header, network, optimizer } = loaded;
         let (batch, pictures) = (header.recipe.batch, data.train.len());
         if batch > pictures {
             return Err(TrainError::Batch { batch, pictures });
@@ -126,8 +140,9 @@ impl<'d> Trainer<'d> {
         if underway >= steps || done != optimizer.state().0 {
             return Err(TrainError::Changed { steps });
         }
+        let teacher = Teacher::of(&mut header, data)?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
-        Ok(Self { header, network, optimizer, data, pool, stop: Arc::default() })
+        Ok(Self { header, network, optimizer, data, teacher, pool, stop: Arc::default() })
     }
 
     /// Whether all epochs are done.
@@ -147,6 +162,14 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// Where a loss or a weight is no longer finite.
     pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<bool, TrainError> {
+        // Outside of an epoch the averages are in use, inside of it the numbers that are trained.
+        self.network.params_mut().use_average(false);
+        let ended = self.train(seen);
+        self.network.params_mut().use_average(true);
+        ended
+    }
+
+    fn train(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<bool, TrainError> {
         let recipe = self.header.recipe.clone();
         let done = self.header.history.len() as u32;
         let epoch = done + 1;
@@ -166,7 +189,7 @@ impl<'d> Trainer<'d> {
         let mut rate = 0.0;
         for (i, indices) in order.chunks_exact(recipe.batch).enumerate().skip(before) {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
-            let (mean, hits) = self.step(&recipe, indices, rate)?;
+            let (mean, hits) = self.step(&recipe, i, indices, rate)?;
             if !mean.is_finite() {
                 return Err(diverged);
             }
@@ -185,6 +208,7 @@ impl<'d> Trainer<'d> {
             return Err(diverged);
         }
         let trained = (steps * recipe.batch) as f64;
+        self.network.params_mut().use_average(true);
         let (test_loss, test_accuracy) = self.evaluate(&self.data.test)?;
         if !test_loss.is_finite() {
             return Err(diverged);
@@ -204,24 +228,32 @@ impl<'d> Trainer<'d> {
         Ok(true)
     }
 
-    /// One step: forward, loss, backward, update. Returns the loss and how many samples were right.
-    fn step(&mut self, recipe: &Recipe, indices: &[usize], rate: f32) -> Result<(f64, usize), TrainError> {
-        let shape = self.network.input_shape();
-        let mut input = self.network.input_buffer(indices.len());
+    /// Step `step` of the epoch: forward, loss, backward, update. Returns the loss and how many samples were right.
+    fn step(&mut self, recipe: &Recipe, step: usize, indices: &[usize], rate: f32) -> Result<(f64, usize), TrainError> {
+        let (n, shape) = (indices.len(), self.network.input_shape());
+        let mut input = self.network.input_buffer(n);
         let (header, epoch) = (&self.header, self.header.history.len() as u32);
         let (preprocessing, augmentation) = (&header.preprocessing, &recipe.augmentation);
         self.data.train.write_augmented(indices, preprocessing, augmentation, recipe.seed, epoch, &mut input)?;
+        let share = augmentation.mix(recipe.seed, epoch, step, shape, &mut input);
         let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
-        let Self { network, optimizer, pool, header, .. } = self;
+        let Self { network, optimizer, pool, teacher, .. } = self;
         Ok(pool.install(|| {
-            let output = network.forward(Tensor::new(indices.len(), shape, input), Mode::Train);
-            let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-            let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
-            network.backward(output, grad);
-            if recipe.clip_norm > 0.0 {
-                clip_norm(network.params_mut(), recipe.clip_norm);
+            let taught = teacher.as_mut().map(|teacher| teacher.outputs(n, shape, &input));
+            let output = network.forward(Tensor::new(n, shape, input), Mode::Train);
+            let hits = classes_of(&output).zip(main_classes(&labels, share)).filter(|(a, b)| a == b).count();
+            let buffers = network.buffers();
+            let (value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, taught.as_ref());
+            if let (Some(teacher), Some(taught)) = (teacher, taught) {
+                teacher.recycle(taught);
             }
-            optimizer.step(network.params_mut(), rate);
+            network.backward(output, grad);
+            let params = network.params_mut();
+            if recipe.clip_norm > 0.0 {
+                clip_norm(params, recipe.clip_norm);
+            }
+            optimizer.step(params, rate);
+            params.follow_average(optimizer.state().0);
             (value, hits)
         }))
     }
@@ -241,7 +273,7 @@ impl<'d> Trainer<'d> {
             let input = Tensor::new(indices.len(), network.input_shape(), input);
             let output = pool.install(|| network.forward(input, Mode::Eval));
             right += classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-            let (value, grad) = loss_of(header.recipe.loss, network, &output, &labels, header.classes.len());
+            let (value, grad) = objective::plain(header.recipe.loss, network.buffers(), &output, &labels);
             loss += value * indices.len() as f64;
             network.recycle(grad);
             network.recycle(output);
@@ -249,26 +281,4 @@ impl<'d> Trainer<'d> {
         let n = pictures.len().max(1) as f64;
         Ok((loss / n, right as f64 / n))
     }
-}
-
-/// The recipe's loss of outputs against the samples' classes, and its gradient.
-fn loss_of(kind: LossKind, network: &mut Network, output: &Tensor, labels: &[u32], classes: usize) -> (f64, Tensor) {
-    let targets;
-    let target = match kind {
-        LossKind::CrossEntropy => Target::Classes(labels),
-        LossKind::SquaredError => {
-            targets = one_hot(labels, classes);
-            Target::Values(&targets)
-        }
-    };
-    loss(network.buffers(), output, target)
-}
-
-/// +1 for the class, -1 for the others.
-fn one_hot(labels: &[u32], classes: usize) -> Vec<f32> {
-    let mut targets = vec![-1.0; labels.len() * classes];
-    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
-        row[label as usize] = 1.0;
-    }
-    targets
 }

@@ -51,6 +51,7 @@ fn recipes() -> Vec<Recipe> {
         for scale in [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
             recipes.push(Recipe { scale, ..base.clone() });
         }
+        recipes.push(Recipe { real_weights: true, ..base.clone() });
         recipes.push(base.as_twin(None));
     }
     recipes

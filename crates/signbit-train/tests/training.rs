@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use signbit_train::data::DataSet;
 use signbit_train::optim::Decay;
-use signbit_train::recipe::{BinaryOptimizer, LossKind, OptimizerKind, Recipe, ScaleFactor};
+use signbit_train::recipe::{LossKind, OptimizerKind, Recipe, ScaleFactor};
 use signbit_train::trainer::{Event, TrainError, Trainer};
 use signbit_train::{checkpoint, quantizer};
 

@@ -124,15 +124,27 @@ fn comments() -> Vec<(&'static str, String)> {
         fixed("weight_decay", "Of real weights; batch norm and biases never decay."),
         fixed("decay_latent_weights", "Latent weights decay too."),
         fixed("clip_norm", "Largest norm of all gradients together; 0 for any."),
+        fixed(
+            "average",
+            "Decay of averages of real parameters, such as 0.999, that are evaluated and packed; 0: none.",
+        ),
+        fixed("label_smoothing", "Share of the target that all classes have alike."),
+        fixed("real_weights", "Only activations are binary: the first of two steps, whose run the second has as init."),
+        fixed("init", "Folder of a run whose weights are the first; \"\" for random ones."),
         fixed("augmentation.flip", "Mirror half of them left to right."),
         fixed("augmentation.shift", "Move by up to so many pixels."),
         fixed("augmentation.brightness", "Change the brightness by up to this share, 0 to 1."),
+        fixed("augmentation.mixup", "Mix pictures and classes of two, by Beta(a, a) with this a, up to 1; 0: none."),
+        fixed("augmentation.cutmix", "Put a rectangle of another picture in, the same; with mixup, one of both."),
         fixed("data.source", "Name or path, where --data gives none."),
         fixed("data.size", "For a folder of pictures: height and width of all."),
         fixed("data.channels", "1 (grey), 3 (colour), or 0 for what the pictures have."),
         fixed("data.crop", "Cut the centre out instead of stretching."),
         fixed("data.test_share", "Share of each class that is kept for the test."),
         fixed("data.split_seed", "Decides which pictures these are."),
+        fixed("distillation.teacher", "Folder of the run of a network to learn from; \"\" for none."),
+        fixed("distillation.weight", "Share of the teacher in the loss, 0 to 1; the classes have the rest."),
+        fixed("distillation.temperature", "Divides both networks' outputs before they are compared."),
     ]
 }
 
@@ -158,7 +170,7 @@ fn as_toml(value: &serde_json::Value) -> String {
 }
 
 fn is_table(key: &str) -> bool {
-    key == "augmentation" || key == "data"
+    matches!(key, "augmentation" | "data" | "distillation")
 }
 
 /// Every key of a recipe, those of tables with a dot.
@@ -197,7 +209,7 @@ mod tests {
     use super::*;
     use crate::data::{Augmentation, DataOptions};
     use crate::optim::Decay;
-    use crate::recipe::{BinaryOptimizer, LossKind, OptimizerKind, ScaleFactor};
+    use crate::recipe::{BinaryOptimizer, Distillation, LossKind, OptimizerKind, ScaleFactor};
 
     #[test]
     fn a_recipe_comes_back_from_its_text() {
@@ -218,7 +230,11 @@ mod tests {
                 weight_decay: 1e-5,
                 decay_latent_weights: true,
                 clip_norm: 2.5,
-                augmentation: Augmentation { flip: false, shift: 9, brightness: 0.1 },
+                average: 0.999,
+                label_smoothing: 0.1,
+                init: "runs/a \"b\"".into(),
+                augmentation: Augmentation { flip: false, shift: 9, brightness: 0.1, mixup: 0.2, cutmix: 1.0 },
+                distillation: Distillation { teacher: "runs/t".into(), weight: 0.9, temperature: 2.5 },
                 data: DataOptions { source: "a \"b\"\\c\n\u{7f}é".into(), size: [3, 900], ..DataOptions::default() },
                 ..base.clone()
             };

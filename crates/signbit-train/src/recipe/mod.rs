@@ -1,6 +1,7 @@
 //! What is trained, and how: every choice of a run in one place. A run keeps its recipe, so that it can be
 //! packed, checked and repeated.
 
+mod distillation;
 mod file;
 mod optimizer;
 
@@ -14,6 +15,7 @@ use crate::optim::Decay;
 use crate::quantizer::{self, Quantizer};
 use crate::range::{MAX_SEED, OutOfRange, SEEDS};
 
+pub use distillation::Distillation;
 pub use optimizer::{BinaryOptimizer, OptimizerKind};
 
 /// The networks of this crate.
@@ -124,10 +126,25 @@ pub struct Recipe {
     /// Largest norm of all gradients together; 0 for any.
     #[serde(default)]
     pub clip_norm: f32,
+    /// Decay of the averages of real parameters and running statistics that are evaluated and packed; 0 for none.
+    #[serde(default)]
+    pub average: f32,
+    /// Share of the target that all classes have alike.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// Real weights in the layers that otherwise are binary, over binary activations: the first of two steps.
+    #[serde(default)]
+    pub real_weights: bool,
+    /// Folder of the run whose weights are the first; "" for random ones.
+    #[serde(default)]
+    pub init: String,
     /// How training pictures are changed.
     pub augmentation: Augmentation,
     /// Where the data is and how it is brought into shape.
     pub data: DataOptions,
+    /// A network to learn from.
+    #[serde(default)]
+    pub distillation: Distillation,
 }
 
 /// A recipe that cannot be used.
@@ -204,8 +221,13 @@ impl Recipe {
             weight_decay: 0.0,
             decay_latent_weights: false,
             clip_norm: 0.0,
+            average: 0.0,
+            label_smoothing: 0.0,
+            real_weights: false,
+            init: String::new(),
             augmentation: Augmentation::default(),
             data: DataOptions::default(),
+            distillation: Distillation::default(),
         };
         // What is usual for photographs as small as those of CIFAR-10.
         let augmentation = Augmentation { flip: true, shift: 2, ..Augmentation::default() };
@@ -223,9 +245,10 @@ impl Recipe {
 
     /// The same recipe in real numbers. Real weights want smaller steps than latent ones, whose size counts only by
     /// its sign: without a learning rate of its own, the twin has the recipe's or [`TWIN_RATE`], whichever is smaller.
+    /// It begins with random weights: a run that the recipe begins with has binary activations.
     pub fn as_twin(&self, learning_rate: Option<f32>) -> Self {
         let learning_rate = learning_rate.unwrap_or_else(|| self.learning_rate.min(TWIN_RATE));
-        Self { twin: true, learning_rate, ..self.clone() }
+        Self { twin: true, learning_rate, real_weights: false, init: String::new(), ..self.clone() }
     }
 
     /// The quantizer of the recipe's activations.
@@ -261,6 +284,15 @@ impl Recipe {
         OutOfRange::unless(self.seed <= MAX_SEED, "seed", self.seed, SEEDS)?;
         self.augmentation.validate()?;
         self.data.validate()?;
+        self.distillation.validate()?;
+        let (average, smoothing) = (self.average, self.label_smoothing);
+        OutOfRange::unless((0.0..1.0).contains(&average), "average", average, "from 0 (none) to below 1")?;
+        OutOfRange::unless((0.0..1.0).contains(&smoothing), "label smoothing", smoothing, "from 0 to below 1")?;
+        if self.twin && self.real_weights {
+            return Err(RecipeError::Together(
+                "a twin has real weights and real activations; set real_weights = false",
+            ));
+        }
         self.validate_optimizers()?;
         if let Decay::Step { parts, factor } = self.decay {
             OutOfRange::unless((1..=1000).contains(&parts), "parts of the step decay", parts, "from 1 to 1000")?;
@@ -293,6 +325,9 @@ mod tests {
             ("parts of", Recipe { decay: Decay::Step { parts: 0, factor: 0.1 }, ..good.clone() }),
             ("factor of", Recipe { decay: Decay::Step { parts: 2, factor: 0.0 }, ..good.clone() }),
             ("quantizer", Recipe { quantizer: "signum".into(), ..good.clone() }),
+            ("average", Recipe { average: 1.0, ..good.clone() }),
+            ("label smoothing", Recipe { label_smoothing: 1.0, ..good.clone() }),
+            ("real_weights = false", Recipe { twin: true, real_weights: true, ..good.clone() }),
         ];
         for (word, recipe) in bad {
             let message = recipe.validate().unwrap_err().to_string();
