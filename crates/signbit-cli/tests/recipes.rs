@@ -53,7 +53,10 @@ const CASES: &[(&str, &str)] = &[
     ("train mlp --data digits --out new --set width=wide", "--set width=wide: width: invalid type"),
     ("train mlp --data digits --out new --set data.test_share=1", "test share is 1; it must be above 0 and below 1"),
     ("train mlp --data digits --out new --set network=small-cnn", "the network is that of the recipe"),
-    ("train mlp --data digits --out new --set init=nowhere", "init: nowhere is not a training run: it has no checkpoint"),
+    (
+        "train mlp --data digits --out new --set init=nowhere",
+        "init: nowhere is not a training run: it has no checkpoint",
+    ),
     (
         "train mlp --data digits --out new --set distillation.teacher=folder",
         "distillation.teacher: folder is not a training run",
