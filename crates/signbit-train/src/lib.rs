@@ -73,6 +73,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod average;
 pub mod checkpoint;
 pub mod data;
 pub mod fold;
@@ -81,6 +82,7 @@ mod gradients;
 mod latents;
 pub mod loss;
 pub mod network;
+mod objective;
 pub mod op;
 pub mod ops;
 pub mod optim;
@@ -89,6 +91,7 @@ pub mod params;
 pub mod quantizer;
 pub mod range;
 pub mod recipe;
+mod start;
 pub mod tensor;
 pub mod trainer;
 pub mod verify;

@@ -1,41 +1,15 @@
 //! Trained, packed, compared: every hidden bit and every output, with the reference interpreter as the runner.
 
+mod common;
+
+use common::Reference;
 use signbit_kernels::Isa;
-use signbit_model::interpreter::{self, ValueData};
-use signbit_model::{Model, Shape, words};
+use signbit_model::{Model, Shape};
 use signbit_train::data::Pictures;
 use signbit_train::network::Network;
 use signbit_train::recipe::{Recipe, ScaleFactor};
-use signbit_train::verify::{PackedRunner, Report, SeenBits, VerifyError, verify};
+use signbit_train::verify::{Report, VerifyError, verify};
 use signbit_train::zoo;
-
-/// The packed network in the reference interpreter.
-struct Reference(Model);
-
-impl PackedRunner for Reference {
-    type Error = signbit_model::ModelError;
-
-    fn run(
-        &mut self,
-        n: usize,
-        input: &[f32],
-        seen: &mut dyn FnMut(&str, SeenBits<'_>),
-    ) -> Result<Vec<f32>, Self::Error> {
-        let output = interpreter::run_traced(&self.0, n, input, |node, value| {
-            let ValueData::Bits(signs) = &value.data else { return };
-            let channels = value.ty.shape.c;
-            let mut rows = vec![0u64; signs.len() / channels * words(channels)];
-            for (i, _) in signs.iter().enumerate().filter(|(_, s)| **s > 0) {
-                rows[i / channels * words(channels) + i % channels / 64] |= 1 << (i % channels % 64);
-            }
-            seen(&node.name, SeenBits { channels, words: &rows });
-        })?;
-        match output.data {
-            ValueData::F32(y) => Ok(y),
-            _ => unreachable!("networks end in real numbers"),
-        }
-    }
-}
 
 fn pictures(n: usize, shape: Shape) -> Pictures {
     let pixels = (0..n * shape.elements()).map(|i| ((i * 7919 + i / 64 * 31) % 256) as u8).collect();
@@ -77,6 +51,7 @@ fn recipes() -> Vec<Recipe> {
         for scale in [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean] {
             recipes.push(Recipe { scale, ..base.clone() });
         }
+        recipes.push(Recipe { real_weights: true, ..base.clone() });
         recipes.push(base.as_twin(None));
     }
     recipes
