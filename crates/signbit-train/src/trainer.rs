@@ -140,7 +140,7 @@ impl<'d> Trainer<'d> {
         if underway >= steps || done != optimizer.state().0 {
             return Err(TrainError::Changed { steps });
         }
-        let teacher = Teacher::of(&mut header, data)?;
+        let teacher = Teacher::of(&mut header, &network, data)?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
         Ok(Self { header, network, optimizer, data, teacher, pool, stop: Arc::default() })
     }
@@ -239,15 +239,20 @@ impl<'d> Trainer<'d> {
         let labels: Vec<u32> = indices.iter().map(|&i| self.data.train.labels[i]).collect();
         let Self { network, optimizer, pool, teacher, .. } = self;
         Ok(pool.install(|| {
-            let taught = teacher.as_mut().map(|teacher| teacher.outputs(n, shape, &input));
-            let output = network.forward(Tensor::new(n, shape, input), Mode::Train);
+            let maps = if teacher.is_some() { &recipe.distillation.maps[..] } else { &[] };
+            let taught = teacher.as_mut().map(|teacher| teacher.outputs(n, shape, &input, maps));
+            let (output, own) = start::seen(network, Tensor::new(n, shape, input), Mode::Train, maps);
             let hits = classes_of(&output).zip(main_classes(&labels, share)).filter(|(a, b)| a == b).count();
             let buffers = network.buffers();
-            let (value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, taught.as_ref());
-            if let (Some(teacher), Some(taught)) = (teacher, taught) {
-                teacher.recycle(taught);
+            let by = taught.as_ref().map(|(outputs, _)| outputs);
+            let (mut value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, by);
+            let mut inner = Vec::new();
+            if let (Some(teacher), Some((outputs, its))) = (teacher, taught) {
+                let (of_maps, grads) = objective::of_maps(recipe.distillation.maps_weight, buffers, &own, &its);
+                (value, inner) = (value + of_maps, grads);
+                teacher.recycle(outputs);
             }
-            network.backward(output, grad);
+            network.backward_with(output, grad, inner);
             let params = network.params_mut();
             if recipe.clip_norm > 0.0 {
                 clip_norm(params, recipe.clip_norm);
