@@ -73,6 +73,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod attention;
 mod average;
 pub mod checkpoint;
 pub mod data;

@@ -1,6 +1,7 @@
 //! What a training minimises: the recipe's loss against the samples' classes, which label smoothing and mixing make
 //! soft, and against a teacher's outputs.
 
+use crate::attention::attention;
 use crate::loss::{Target, distillation, loss};
 use crate::recipe::{LossKind, Recipe};
 use crate::tensor::{Buffers, Tensor};
@@ -35,6 +36,25 @@ pub(crate) fn of_step(
     grad.data.iter_mut().zip(&by_teacher.data).for_each(|(g, t)| *g = (1.0 - weight) * *g + weight * t);
     buffers.give(by_teacher.data);
     ((1.0 - f64::from(weight)) * value + f64::from(weight) * distilled, grad)
+}
+
+/// The weighted sum of the comparisons of attention maps, and the gradients by the layers' outputs.
+pub(crate) fn of_maps(
+    weight: f32,
+    buffers: &mut Buffers,
+    own: &[(String, Tensor)],
+    teacher: &[(String, Tensor)],
+) -> (f64, Vec<(String, Tensor)>) {
+    let mut total = 0.0;
+    let mut grads = Vec::new();
+    for (name, output) in own {
+        let Some((_, its)) = teacher.iter().find(|(other, _)| other == name) else { continue };
+        let (value, mut grad) = attention(buffers, output, its);
+        grad.data.iter_mut().for_each(|g| *g *= weight);
+        total += f64::from(weight) * value;
+        grads.push((name.clone(), grad));
+    }
+    (total, grads)
 }
 
 /// The loss against shares of the classes. For the squared error a share of 1 is +1, one of 0 is -1.

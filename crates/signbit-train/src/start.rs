@@ -3,14 +3,14 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use signbit_model::Shape;
+use signbit_model::{DType, Shape};
 
 use crate::checkpoint::{self, CheckpointError, FILE_NAME, Header, Loaded};
 use crate::data::DataSet;
 use crate::network::Network;
 use crate::op::Mode;
 use crate::params::Role;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, Value};
 
 /// Another run that a training cannot build on.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub struct BuildsOnError {
 const INIT: &str = "init";
 /// Key of the teacher's run.
 const TEACHER: &str = "distillation.teacher";
+
+/// Key of the layers whose attention maps are compared.
+const MAPS: &str = "distillation.maps";
 
 /// Reads a run by its folder or its checkpoint; and the checksum of the checkpoint.
 fn open(key: &'static str, run: &str) -> Result<(Loaded, u32), BuildsOnError> {
@@ -76,6 +79,22 @@ pub(crate) fn take_weights(network: &mut Network, run: &str) -> Result<(), Build
     Ok(())
 }
 
+/// A network's output, and those of the layers `maps`.
+pub(crate) fn seen(
+    network: &mut Network,
+    input: Tensor,
+    mode: Mode,
+    maps: &[String],
+) -> (Tensor, Vec<(String, Tensor)>) {
+    let mut found = Vec::new();
+    let output = network.forward_traced(input, mode, &mut |name, value| {
+        if let (true, Value::Real(tensor)) = (maps.iter().any(|map| map == name), value) {
+            found.push((name.to_owned(), tensor.clone()));
+        }
+    });
+    (output, found)
+}
+
 /// The network that a training learns from.
 pub(crate) struct Teacher {
     network: Network,
@@ -86,7 +105,7 @@ impl Teacher {
     ///
     /// # Errors
     /// Where it is another than when the run was begun, or does not fit the data.
-    pub(crate) fn of(header: &mut Header, data: &DataSet) -> Result<Option<Self>, BuildsOnError> {
+    pub(crate) fn of(header: &mut Header, network: &Network, data: &DataSet) -> Result<Option<Self>, BuildsOnError> {
         let run = &header.recipe.distillation.teacher;
         if run.is_empty() {
             return Ok(None);
@@ -114,15 +133,33 @@ impl Teacher {
         if (&mine.scale, &mine.shift) != (&its.scale, &its.shift) {
             return Err(wrong(format!("{run} takes pixels in another range")));
         }
+        for map in &header.recipe.distillation.maps {
+            let real = |network: &Network| network.layer(map).filter(|ty| ty.dtype == DType::F32).map(|ty| ty.shape);
+            match (real(network), real(&teacher.network)) {
+                (Some(own), Some(its)) if (own.h, own.w) == (its.h, its.w) && own.h * own.w > 1 => {}
+                _ => {
+                    let reason =
+                        "both networks must have a layer of this name, of real numbers over the same positions";
+                    return Err(BuildsOnError { key: MAPS, reason: format!("{map}: {reason}") });
+                }
+            }
+        }
         header.teacher = Some(checksum);
         Ok(Some(Self { network: teacher.network }))
     }
 
-    /// The teacher's outputs, in evaluation mode. To be handed back by [`Teacher::recycle`].
-    pub(crate) fn outputs(&mut self, n: usize, shape: Shape, input: &[f32]) -> Tensor {
+    /// The teacher's outputs, in evaluation mode, and those of the layers `maps`. The outputs are to be handed back by
+    /// [`Teacher::recycle`].
+    pub(crate) fn outputs(
+        &mut self,
+        n: usize,
+        shape: Shape,
+        input: &[f32],
+        maps: &[String],
+    ) -> (Tensor, Vec<(String, Tensor)>) {
         let mut own = self.network.input_buffer(n);
         own.copy_from_slice(input);
-        self.network.forward(Tensor::new(n, shape, own), Mode::Eval)
+        seen(&mut self.network, Tensor::new(n, shape, own), Mode::Eval, maps)
     }
 
     /// Takes the outputs back.

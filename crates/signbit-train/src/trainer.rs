@@ -152,7 +152,7 @@ impl<'d> Trainer<'d> {
         if underway >= steps || done != optimizer.state().0 {
             return Err(TrainError::Changed { steps });
         }
-        let teacher = Teacher::of(&mut header, data)?;
+        let teacher = Teacher::of(&mut header, &network, data)?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
         Ok(Self { header, network, optimizer, data, teacher, pool, stop: Arc::default() })
     }
@@ -272,15 +272,21 @@ impl<'d> Trainer<'d> {
         let loader = &*loader;
         let (done, made) = pool.install(|| {
             let step = || {
-                let taught = teacher.as_mut().map(|teacher| teacher.outputs(input.n, input.shape, &input.data));
-                let output = network.forward(input, Mode::Train);
+                let maps = if teacher.is_some() { &recipe.distillation.maps[..] } else { &[] };
+                let (n, shape) = (input.n, input.shape);
+                let taught = teacher.as_mut().map(|teacher| teacher.outputs(n, shape, &input.data, maps));
+                let (output, own) = start::seen(network, input, Mode::Train, maps);
                 let hits = classes_of(&output).zip(main_classes(&labels, share)).filter(|(a, b)| a == b).count();
                 let buffers = network.buffers();
-                let (value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, taught.as_ref());
-                if let (Some(teacher), Some(taught)) = (teacher, taught) {
-                    teacher.recycle(taught);
+                let by = taught.as_ref().map(|(outputs, _)| outputs);
+                let (mut value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, by);
+                let mut inner = Vec::new();
+                if let (Some(teacher), Some((outputs, its))) = (teacher, taught) {
+                    let (of_maps, grads) = objective::of_maps(recipe.distillation.maps_weight, buffers, &own, &its);
+                    (value, inner) = (value + of_maps, grads);
+                    teacher.recycle(outputs);
                 }
-                network.backward(output, grad);
+                network.backward_with(output, grad, inner);
                 let params = network.params_mut();
                 seen(params);
                 if recipe.clip_norm > 0.0 {

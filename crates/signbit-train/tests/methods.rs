@@ -170,7 +170,7 @@ fn a_teacher_and_everything_at_once() {
     trained(&small().as_twin(None), &data, folder.path(), false);
     let teacher = folder.path().display().to_string();
     let taught = |weight, temperature| Recipe {
-        distillation: Distillation { teacher: teacher.clone(), weight, temperature },
+        distillation: Distillation { teacher: teacher.clone(), weight, temperature, ..Distillation::default() },
         ..small()
     };
     check_all(&[
@@ -190,6 +190,33 @@ fn a_teacher_and_everything_at_once() {
             ..taught(0.5, 2.0)
         },
     ]);
+}
+
+#[test]
+fn a_teachers_attention_maps() {
+    let data = digits();
+    let folder = tempfile::tempdir().expect("a folder");
+    let cnn =
+        Recipe { width: 8, epochs: 10, batch: 50, learning_rate: 0.01, ..Recipe::by_name("small-cnn").expect("it") };
+    trained(&cnn.as_twin(None), &data, folder.path(), false);
+    let taught = |maps: &[&str], maps_weight| {
+        let (teacher, maps) = (folder.path().display().to_string(), maps.iter().map(|m| m.to_string()).collect());
+        let distillation = Distillation { teacher, maps, maps_weight, ..Distillation::default() };
+        Recipe { distillation, ..cnn.clone() }
+    };
+    check_all(&[taught(&["pool2", "conv4"], 1.0)]);
+    let first = |recipe: Recipe| {
+        let mut trainer = Trainer::new(recipe, &data, 1).expect("a trainer");
+        assert!(trainer.epoch(&mut |_| {}).expect("an epoch"));
+        trainer.network.params().values().to_vec()
+    };
+    let none = first(taught(&[], 1.0));
+    assert_eq!(none, first(taught(&["pool2"], 0.0)), "without weight");
+    assert_ne!(none, first(taught(&["pool2"], 10.0)));
+    for layer in ["norm2", "pool3", "dense6"] {
+        let message = Trainer::new(taught(&[layer], 1.0), &data, 1).err().expect("refused").to_string();
+        assert!(message.starts_with(&format!("distillation.maps: {layer}: both networks must")), "{message}");
+    }
 }
 
 /// The first of two steps, beside the teacher.

@@ -146,6 +146,8 @@ fn comments() -> Vec<(&'static str, String)> {
         fixed("distillation.teacher", "Folder of the run of a network to learn from; \"\" for none."),
         fixed("distillation.weight", "Share of the teacher in the loss, 0 to 1; the classes have the rest."),
         fixed("distillation.temperature", "Divides both networks' outputs before they are compared."),
+        fixed("distillation.maps", "Layers whose attention maps are compared too, such as [\"pool2\", \"pool4\"]."),
+        fixed("distillation.maps_weight", "What the sum of these comparisons is multiplied by."),
     ]
 }
 
@@ -236,7 +238,13 @@ mod tests {
                 label_smoothing: 0.1,
                 init: "runs/a \"b\"".into(),
                 augmentation: Augmentation { flip: false, shift: 9, brightness: 0.1, mixup: 0.2, cutmix: 1.0 },
-                distillation: Distillation { teacher: "runs/t".into(), weight: 0.9, temperature: 2.5 },
+                distillation: Distillation {
+                    teacher: "runs/t".into(),
+                    weight: 0.9,
+                    temperature: 2.5,
+                    maps: vec!["a".into(), "b".into()],
+                    maps_weight: 0.3,
+                },
                 data: DataOptions { source: "a \"b\"\\c\n\u{7f}é".into(), size: [3, 900], ..DataOptions::default() },
                 ..base.clone()
             };
