@@ -53,6 +53,16 @@ const CASES: &[(&str, &str)] = &[
     ("train mlp --data digits --out new --set width=wide", "--set width=wide: width: invalid type"),
     ("train mlp --data digits --out new --set data.test_share=1", "test share is 1; it must be above 0 and below 1"),
     ("train mlp --data digits --out new --set network=small-cnn", "the network is that of the recipe"),
+    (
+        "train mlp --data digits --out new --set init=nowhere",
+        "init: nowhere is not a training run: it has no checkpoint",
+    ),
+    (
+        "train mlp --data digits --out new --set distillation.teacher=folder",
+        "distillation.teacher: folder is not a training run",
+    ),
+    ("train mlp --data digits --out new --set label_smoothing=1", "label smoothing is 1; it must be from 0 to below 1"),
+    ("train mlp --data digits --out new --set teacher=r", "did you mean distillation.teacher?"),
     ("train mlp --data digits --out new --set brightness=1", "did you mean augmentation.brightness?"),
     ("train mlp --data digits --out new --weight-quantizer signum", "there is no quantizer \"signum\""),
     (

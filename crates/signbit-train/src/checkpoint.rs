@@ -1,7 +1,8 @@
 //! A training run on disk: one safetensors file with everything that is needed to go on, to pack and to verify.
 //!
 //! Tensors are f32: `param.NAME`, `state.NAME` (running statistics), `optimizer.NAME` (its averages, flat); two of
-//! bytes, `epoch.signs` and `epoch.reached`, are there where an epoch was stopped half-way. The
+//! bytes, `epoch.signs` and `epoch.reached`, are there where an epoch was stopped half-way. Where a run keeps averages, these are what
+//! `param` and `state` hold, and `trained.param.NAME`, `trained.state.NAME` the numbers that the training goes on with. The
 //! one metadata key, `signbit_checkpoint`, holds eight hexadecimal digits of a checksum over everything, then a
 //! [`Header`] as JSON. (One key, because safetensors writes several in no certain order, and equal seeds are to
 //! give equal bytes.)
@@ -14,6 +15,7 @@ use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 use signbit_model::{Preprocessing, Shape};
 
+use crate::average::averaged;
 use crate::gradients;
 use crate::latents;
 use crate::network::Network;
@@ -96,6 +98,9 @@ pub struct Header {
     pub classes: Vec<String>,
     /// From a picture to the network's input.
     pub preprocessing: Preprocessing,
+    /// Checksum of the teacher's checkpoint, where there is a teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<u32>,
     /// One record for each epoch done.
     pub history: Vec<EpochRecord>,
     /// Optimiser steps done.
@@ -130,7 +135,8 @@ pub struct Underway {
 impl Header {
     /// The header of a run that has not begun.
     pub fn new(recipe: Recipe, data: String, input: Shape, classes: Vec<String>, preprocessing: Preprocessing) -> Self {
-        Self { format: FORMAT, recipe, data, input, classes, preprocessing, history: vec![], steps: 0, underway: None }
+        let (teacher, history, steps, underway) = (None, vec![], 0, None);
+        Self { format: FORMAT, recipe, data, input, classes, preprocessing, teacher, history, steps, underway }
     }
 
     /// The epoch with the highest test accuracy, the earliest of equal ones; `None` where none is done.
@@ -200,16 +206,26 @@ pub enum CheckpointError {
 /// Where the file cannot be written.
 pub fn save(run: &Path, header: &Header, network: &Network, optimizer: &dyn Optimizer) -> Result<(), CheckpointError> {
     let path = run.join(FILE_NAME);
-    let params = network.params();
+    let mut params = network.params();
     let (steps, averages) = optimizer.state();
+    let averaging;
+    if params.average().is_some_and(|average| !average.in_use) {
+        let mut copy = params.clone();
+        copy.use_average(true);
+        averaging = copy;
+        params = &averaging;
+    }
     let header = Header { steps, ..header.clone() };
-    let of = |prefix: &str, infos: &[ParamInfo], numbers: &[f32]| -> Vec<(String, Vec<usize>, Vec<u8>)> {
-        let tensor =
-            |i: &ParamInfo| (format!("{prefix}.{}", i.name), i.shape.clone(), bytes(&numbers[i.range.clone()]));
-        infos.iter().map(tensor).collect()
+    let of = |prefix: &str, info: &ParamInfo, numbers: &[f32]| -> (String, Vec<usize>, Vec<u8>) {
+        (format!("{prefix}.{}", info.name), info.shape.clone(), bytes(&numbers[info.range.clone()]))
     };
-    let mut tensors = of("param", params.infos(), params.values());
-    tensors.extend(of("state", params.state_infos(), params.states()));
+    let (infos, states) = (params.infos(), params.state_infos());
+    let mut tensors: Vec<_> = infos.iter().map(|i| of("param", i, params.values())).collect();
+    tensors.extend(states.iter().map(|i| of("state", i, params.states())));
+    if let Some(trained) = params.average() {
+        tensors.extend(averaged(infos).map(|i| of("trained.param", i, &trained.values)));
+        tensors.extend(states.iter().map(|i| of("trained.state", i, &trained.states)));
+    }
     tensors.extend(averages.iter().map(|(name, a)| (format!("optimizer.{name}"), vec![a.len()], bytes(a))));
     let format = |reason: String| CheckpointError::Format { path: path.clone(), reason };
     let views = tensors
@@ -248,7 +264,7 @@ fn checksum<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, TensorView
 pub struct Loaded {
     /// What the checkpoint says of itself.
     pub header: Header,
-    /// The network.
+    /// The network, with the averages in use where the run keeps them.
     pub network: Network,
     /// The optimiser.
     pub optimizer: Box<dyn Optimizer>,
@@ -308,6 +324,21 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
         let values = numbers(&format!("state.{}", info.name), info.range.len())?;
         params.states_mut()[info.range].copy_from_slice(&values);
     }
+    if header.recipe.average > 0.0 {
+        params.begin_average(header.recipe.average);
+        params.use_average(true);
+        let (infos, states) = (params.infos().to_vec(), params.state_infos().to_vec());
+        if let Some(trained) = params.average_mut() {
+            for info in averaged(&infos) {
+                let values = numbers(&format!("trained.param.{}", info.name), info.range.len())?;
+                trained.values[info.range.clone()].copy_from_slice(&values);
+            }
+            for info in states {
+                let values = numbers(&format!("trained.state.{}", info.name), info.range.len())?;
+                trained.states[info.range].copy_from_slice(&values);
+            }
+        }
+    }
     if let Some(underway) = &mut header.underway {
         let signs = tensors.tensor(SIGNS).map_err(|_| format(format!("the tensor {SIGNS} is missing")))?;
         let epochs = header.history.len();
@@ -326,7 +357,7 @@ pub fn from_bytes(path: &Path, file: &[u8]) -> Result<Loaded, CheckpointError> {
         }
     }
     let total = params.values().len();
-    let mut optimizer = header.recipe.optimizer.build();
+    let mut optimizer = header.recipe.build_optimizer();
     if header.steps == 0 {
         // Before the first step there are no averages.
         return Ok(Loaded { header, network, optimizer });

@@ -73,6 +73,8 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod attention;
+mod average;
 pub mod checkpoint;
 pub mod data;
 pub mod fold;
@@ -81,6 +83,7 @@ mod gradients;
 mod latents;
 pub mod loss;
 pub mod network;
+mod objective;
 pub mod op;
 pub mod ops;
 pub mod optim;
@@ -89,6 +92,7 @@ pub mod params;
 pub mod quantizer;
 pub mod range;
 pub mod recipe;
+mod start;
 pub mod tensor;
 pub mod trainer;
 pub mod verify;

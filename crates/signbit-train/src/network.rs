@@ -194,6 +194,11 @@ impl Network {
         self.nodes[self.nodes.len() - 1].ty.shape
     }
 
+    /// Type of the output of the layer of this name.
+    pub fn layer(&self, name: &str) -> Option<ValueType> {
+        self.nodes.iter().find(|node| node.name == name).map(|node| node.ty)
+    }
+
     /// Parameters, gradients, running statistics.
     pub fn params(&self) -> &Params {
         &self.params
@@ -290,7 +295,20 @@ impl Network {
     /// # Panics
     /// If no forward in training mode went before.
     pub fn backward(&mut self, output: Tensor, grad: Tensor) {
+        self.backward_with(output, grad, Vec::new());
+    }
+
+    /// As [`Network::backward`], of a loss that reads real outputs of inner layers too: `inner` are its gradients by them,
+    /// with the layers' names.
+    ///
+    /// # Panics
+    /// If no forward in training mode went before, or there is no such layer.
+    pub fn backward_with(&mut self, output: Tensor, grad: Tensor, inner: Vec<(String, Tensor)>) {
         let mut grads: Vec<Option<Tensor>> = (0..=self.nodes.len()).map(|_| None).collect();
+        for (name, grad) in inner {
+            let node = self.nodes.iter().position(|node| node.name == name).expect("a layer of this name");
+            grads[node + 1] = Some(grad);
+        }
         grads[self.nodes.len()] = Some(grad);
         self.values[self.nodes.len()] = Some(Value::Real(output));
         for i in (0..self.nodes.len()).rev() {

@@ -6,6 +6,8 @@ use std::ops::Range;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::average::Average;
+
 /// A trained tensor of a [`Params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId(usize);
@@ -76,6 +78,7 @@ pub struct Params {
     states: Vec<ParamInfo>,
     state: Vec<f32>,
     blank: bool,
+    average: Option<Average>,
 }
 
 impl Params {
@@ -200,6 +203,11 @@ impl Params {
         &self.grads
     }
 
+    /// All gradients, to be changed before the optimiser reads them.
+    pub fn grads_mut(&mut self) -> &mut [f32] {
+        &mut self.grads
+    }
+
     /// Numbers and gradients for the optimiser, with what they are.
     pub fn for_update(&mut self) -> (&[ParamInfo], &mut [f32], &[f32]) {
         (&self.infos, &mut self.values, &self.grads)
@@ -213,5 +221,35 @@ impl Params {
     /// All running statistics, to be changed.
     pub fn states_mut(&mut self) -> &mut [f32] {
         &mut self.state
+    }
+
+    /// Keeps exponential moving averages of real parameters and running statistics from here on; latent weights have
+    /// none, as the mean of weights has bits that never were trained together.
+    pub fn begin_average(&mut self, decay: f32) {
+        self.average = Some(Average::new(decay, &self.infos, &self.values, &self.state));
+    }
+
+    /// Takes the numbers after step `step`, counted from 1, into the averages, if there are any.
+    pub fn follow_average(&mut self, step: u64) {
+        if let Some(average) = &mut self.average {
+            average.follow(step, &self.infos, &self.values, &self.state);
+        }
+    }
+
+    /// Puts the averages, if there are any, in the place of the trained numbers, or these back.
+    pub fn use_average(&mut self, in_use: bool) {
+        if let Some(average) = &mut self.average {
+            average.put(in_use, &self.infos, &mut self.values, &mut self.state);
+        }
+    }
+
+    /// The averages.
+    pub(crate) fn average(&self) -> Option<&Average> {
+        self.average.as_ref()
+    }
+
+    /// The averages, to be changed.
+    pub(crate) fn average_mut(&mut self) -> Option<&mut Average> {
+        self.average.as_mut()
     }
 }

@@ -14,16 +14,18 @@ use feed::{Batch, Feed, Loader};
 pub use find_rate::{FoundRate, RateRange, TriedRate};
 
 use crate::checkpoint::{EpochRecord, Header, Loaded, Underway};
-use crate::data::{DataSet, Pictures, epoch_order};
+use crate::data::{DataSet, Pictures, epoch_order, main_classes};
 use crate::gradients;
 use crate::latents;
-use crate::loss::{Target, classes_of, loss};
+use crate::loss::classes_of;
 use crate::network::Network;
+use crate::objective;
 use crate::op::Mode;
-use crate::optim::{Optimizer, Schedule};
+use crate::optim::{Optimizer, Schedule, clip_norm};
 use crate::params::Params;
 use crate::range::OutOfRange;
-use crate::recipe::{LossKind, Recipe};
+use crate::recipe::Recipe;
+use crate::start::{self, BuildsOnError, Teacher};
 use crate::tensor::Tensor;
 use crate::zoo::{self, ZooError};
 
@@ -68,6 +70,9 @@ pub enum TrainError {
     /// The pictures do not fit the preprocessing.
     #[error(transparent)]
     Pictures(#[from] ModelError),
+    /// The run whose weights are the first, or the teacher's, cannot be used.
+    #[error(transparent)]
+    BuildsOn(#[from] BuildsOnError),
 }
 
 /// What happens in a training.
@@ -104,18 +109,27 @@ pub struct Trainer<'d> {
     /// The optimiser.
     pub optimizer: Box<dyn Optimizer>,
     data: &'d DataSet,
+    teacher: Option<Teacher>,
     pool: ThreadPool,
     stop: Arc<AtomicBool>,
 }
 
 impl<'d> Trainer<'d> {
-    /// A training of `recipe` from its initial weights.
+    /// A training of `recipe` from its initial weights, or from those of the run that the recipe names.
     ///
     /// # Errors
-    /// Where the recipe is wrong or does not fit the data.
+    /// Where the recipe is wrong or does not fit the data, or a run that it names does not fit.
     pub fn new(recipe: Recipe, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
-        let network = zoo::build(&recipe, data.train.shape, data.classes.len())?;
-        let optimizer = recipe.optimizer.build();
+        let mut network = zoo::build(&recipe, data.train.shape, data.classes.len())?;
+        let mut optimizer = recipe.build_optimizer();
+        if !recipe.init.is_empty() {
+            start::take_weights(&mut network, &recipe.init)?;
+        }
+        optimizer.begin(network.params_mut());
+        if recipe.average > 0.0 {
+            network.params_mut().begin_average(recipe.average);
+            network.params_mut().use_average(true);
+        }
         let preprocessing = data.preprocessing();
         let header = Header::new(recipe, data.name.clone(), data.train.shape, data.classes.clone(), preprocessing);
         Self::from_loaded(Loaded { header, network, optimizer }, data, threads)
@@ -124,9 +138,10 @@ impl<'d> Trainer<'d> {
     /// A training that goes on where a checkpoint was written.
     ///
     /// # Errors
-    /// Where a batch is larger than the data, or an epoch of the data has not as many steps as those that are done.
+    /// Where a batch is larger than the data, an epoch of the data has not as many steps as those that are done, or the
+    /// teacher is not what it was.
     pub fn from_loaded(loaded: Loaded, data: &'d DataSet, threads: usize) -> Result<Self, TrainError> {
-        let Loaded { header, network, optimizer } = loaded;
+        let Loaded { mut header, network, optimizer } = loaded;
         let (batch, pictures) = (header.recipe.batch, data.train.len());
         if batch > pictures {
             return Err(TrainError::Batch { batch, pictures });
@@ -137,8 +152,9 @@ impl<'d> Trainer<'d> {
         if underway >= steps || done != optimizer.state().0 {
             return Err(TrainError::Changed { steps });
         }
+        let teacher = Teacher::of(&mut header, &network, data)?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| TrainError::Threads(threads))?;
-        Ok(Self { header, network, optimizer, data, pool, stop: Arc::default() })
+        Ok(Self { header, network, optimizer, data, teacher, pool, stop: Arc::default() })
     }
 
     /// Whether all epochs are done, or the recipe's patience has run out.
@@ -158,6 +174,14 @@ impl<'d> Trainer<'d> {
     /// # Errors
     /// Where a loss or a weight is no longer finite.
     pub fn epoch(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<bool, TrainError> {
+        // Outside of an epoch the averages are in use, inside of it the numbers that are trained.
+        self.network.params_mut().use_average(false);
+        let ended = self.train(seen);
+        self.network.params_mut().use_average(true);
+        ended
+    }
+
+    fn train(&mut self, seen: &mut dyn FnMut(Event<'_>)) -> Result<bool, TrainError> {
         let recipe = self.header.recipe.clone();
         let done = self.header.history.len() as u32;
         let epoch = done + 1;
@@ -178,7 +202,7 @@ impl<'d> Trainer<'d> {
         let (mut rate, mut squares) = (0.0, Vec::new());
         let preprocessing = self.header.preprocessing.clone();
         let loader = Loader::new(self.data, &recipe, &preprocessing, done);
-        let mut feed = Feed::new(loader, &order[before * recipe.batch..], recipe.batch);
+        let mut feed = Feed::new(loader, &order, recipe.batch, before);
         for i in before..steps {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
             let look = &mut |params: &Params| squares = gradients::look(params, &mut reached);
@@ -203,6 +227,7 @@ impl<'d> Trainer<'d> {
             return Err(diverged);
         }
         let trained = (steps * recipe.batch) as f64;
+        self.network.params_mut().use_average(true);
         let (test_loss, test_accuracy) = self.evaluate(&self.data.test)?;
         if !test_loss.is_finite() {
             return Err(diverged);
@@ -227,8 +252,8 @@ impl<'d> Trainer<'d> {
     }
 
     /// One step on the feed's next batch: forward, loss, backward, update; meanwhile the batch after it is made. The
-    /// parameters are shown to `seen` with their gradients, before the update. Returns the loss and how many samples were
-    /// right; `None` where the feed has ended.
+    /// parameters are shown to `seen` with their gradients, before these are clipped. Returns the loss and how many samples
+    /// were right; `None` where the feed has ended.
     fn step(
         &mut self,
         recipe: &Recipe,
@@ -236,28 +261,45 @@ impl<'d> Trainer<'d> {
         rate: f32,
         seen: &mut (dyn FnMut(&Params) + Send),
     ) -> Result<Option<(f64, usize)>, TrainError> {
-        let Self { network, optimizer, pool, header, .. } = self;
-        let mut next = |network: &mut Network| feed.rest.next().map(|i| (i, network.input_buffer(i.len())));
-        let now = match feed.ready.take() {
+        let Self { network, optimizer, pool, teacher, .. } = self;
+        let Feed { loader, rest, ready } = feed;
+        let mut next = |network: &mut Network| rest.next().map(|(i, of)| (i, of, network.input_buffer(of.len())));
+        let now = match ready.take() {
             Some(batch) => Some(batch),
-            None => next(network).map(|(i, buffer)| pool.install(|| feed.loader.load(i, buffer))).transpose()?,
+            None => next(network).map(|(i, of, to)| pool.install(|| loader.load(i, of, to))).transpose()?,
         };
-        let Some(Batch { input, labels }) = now else { return Ok(None) };
+        let Some(Batch { input, labels, share }) = now else { return Ok(None) };
         let after = next(network);
-        let loader = &feed.loader;
-        let (done, ready) = pool.install(|| {
+        let loader = &*loader;
+        let (done, made) = pool.install(|| {
             let step = || {
-                let output = network.forward(input, Mode::Train);
-                let hits = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-                let (value, grad) = loss_of(recipe.loss, network, &output, &labels, header.classes.len());
-                network.backward(output, grad);
-                seen(network.params());
-                optimizer.step(network.params_mut(), rate);
+                let maps = if teacher.is_some() { &recipe.distillation.maps[..] } else { &[] };
+                let (n, shape) = (input.n, input.shape);
+                let taught = teacher.as_mut().map(|teacher| teacher.outputs(n, shape, &input.data, maps));
+                let (output, own) = start::seen(network, input, Mode::Train, maps);
+                let hits = classes_of(&output).zip(main_classes(&labels, share)).filter(|(a, b)| a == b).count();
+                let buffers = network.buffers();
+                let by = taught.as_ref().map(|(outputs, _)| outputs);
+                let (mut value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, by);
+                let mut inner = Vec::new();
+                if let (Some(teacher), Some((outputs, its))) = (teacher, taught) {
+                    let (of_maps, grads) = objective::of_maps(recipe.distillation.maps_weight, buffers, &own, &its);
+                    (value, inner) = (value + of_maps, grads);
+                    teacher.recycle(outputs);
+                }
+                network.backward_with(output, grad, inner);
+                let params = network.params_mut();
+                seen(params);
+                if recipe.clip_norm > 0.0 {
+                    clip_norm(params, recipe.clip_norm);
+                }
+                optimizer.step(params, rate);
+                params.follow_average(optimizer.state().0);
                 (value, hits)
             };
-            rayon::join(step, || after.map(|(i, buffer)| loader.load(i, buffer)).transpose())
+            rayon::join(step, || after.map(|(i, of, to)| loader.load(i, of, to)).transpose())
         });
-        feed.ready = ready?;
+        *ready = made?;
         Ok(Some(done))
     }
 
@@ -276,7 +318,7 @@ impl<'d> Trainer<'d> {
             let input = Tensor::new(indices.len(), network.input_shape(), input);
             let output = pool.install(|| network.forward(input, Mode::Eval));
             right += classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
-            let (value, grad) = loss_of(header.recipe.loss, network, &output, &labels, header.classes.len());
+            let (value, grad) = objective::plain(header.recipe.loss, network.buffers(), &output, &labels);
             loss += value * indices.len() as f64;
             network.recycle(grad);
             network.recycle(output);
@@ -284,26 +326,4 @@ impl<'d> Trainer<'d> {
         let n = pictures.len().max(1) as f64;
         Ok((loss / n, right as f64 / n))
     }
-}
-
-/// The recipe's loss of outputs against the samples' classes, and its gradient.
-fn loss_of(kind: LossKind, network: &mut Network, output: &Tensor, labels: &[u32], classes: usize) -> (f64, Tensor) {
-    let targets;
-    let target = match kind {
-        LossKind::CrossEntropy => Target::Classes(labels),
-        LossKind::SquaredError => {
-            targets = one_hot(labels, classes);
-            Target::Values(&targets)
-        }
-    };
-    loss(network.buffers(), output, target)
-}
-
-/// +1 for the class, -1 for the others.
-fn one_hot(labels: &[u32], classes: usize) -> Vec<f32> {
-    let mut targets = vec![-1.0; labels.len() * classes];
-    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
-        row[label as usize] = 1.0;
-    }
-    targets
 }

@@ -22,6 +22,7 @@ fn recipes() -> Vec<Recipe> {
         {
             recipes.push(Recipe { scale, ..base.clone() });
         }
+        recipes.push(Recipe { real_weights: true, ..base.clone() });
         recipes.push(base.as_twin(None));
         // The largest has no layer that small-cnn has not.
         if name == "binarynet" {

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &BenchTrainArgs) -> Result<(), Failure> {
 fn step_times(recipe: &Recipe, isa: signbit::Isa, steps: usize) -> Result<Vec<f64>, Failure> {
     let mut network = zoo::build(recipe, PICTURES, CLASSES)?;
     network.set_isa(isa);
-    let mut optimizer = recipe.optimizer.build();
+    let mut optimizer = recipe.build_optimizer();
     // Any numbers in -1..1 will do; a multiplication by a prime scatters them.
     let pixels: Vec<f32> =
         (0..recipe.batch * PICTURES.elements()).map(|i| (i * 7919 % 256) as f32 / 128.0 - 1.0).collect();

@@ -125,6 +125,8 @@ pub(crate) struct TrainArgs {
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq)]
 enum OptimizerName {
     Adam,
+    #[value(name = "adamw")]
+    AdamW,
     Sgd,
 }
 
@@ -132,6 +134,7 @@ enum OptimizerName {
 enum DecayName {
     Constant,
     Cosine,
+    Linear,
     Step,
 }
 
@@ -297,13 +300,15 @@ fn twin_recipe(args: &TrainArgs, recipe: &Recipe) -> Result<Recipe, Failure> {
 fn optimizer(args: &TrainArgs, base: OptimizerKind) -> Result<OptimizerKind, Failure> {
     let stored = match base {
         OptimizerKind::Sgd { momentum } => momentum,
-        OptimizerKind::Adam => 0.9,
+        OptimizerKind::Adam | OptimizerKind::AdamW => 0.9,
     };
     let sgd = OptimizerKind::Sgd { momentum: args.momentum.unwrap_or(stored) };
     match (args.optimizer, base) {
         (Some(OptimizerName::Sgd), _) | (None, OptimizerKind::Sgd { .. }) => Ok(sgd),
         _ if args.momentum.is_some() => Err(Failure::input("--momentum belongs to --optimizer sgd; adam has none")),
-        _ => Ok(OptimizerKind::Adam),
+        (Some(OptimizerName::Adam), _) => Ok(OptimizerKind::Adam),
+        (Some(OptimizerName::AdamW), _) => Ok(OptimizerKind::AdamW),
+        (None, base) => Ok(base),
     }
 }
 
@@ -317,6 +322,7 @@ fn decay(args: &TrainArgs, base: Decay) -> Result<Decay, Failure> {
         Some(DecayName::Step) => step,
         Some(DecayName::Constant) => Decay::Constant,
         Some(DecayName::Cosine) => Decay::Cosine,
+        Some(DecayName::Linear) => Decay::Linear,
         None if matches!(base, Decay::Step { .. }) => step,
         None => base,
     };

@@ -23,22 +23,30 @@ pub struct Augmentation {
     pub shift: u32,
     /// Change the brightness by up to this share, 0 to 1.
     pub brightness: f32,
+    /// Mixup's a in Beta(a, a), at most 1; 0 for none. See [`Augmentation::mix`].
+    pub mixup: f32,
+    /// CutMix's a, the same.
+    pub cutmix: f32,
 }
 
 impl Augmentation {
-    /// Whether it changes nothing.
+    /// Whether it changes no single picture; mixing is of two.
     pub fn is_none(&self) -> bool {
-        *self == Self::default()
+        Self { mixup: 0.0, cutmix: 0.0, ..*self } == Self::default()
     }
 
-    /// Checks both numbers.
+    /// Checks every number.
     ///
     /// # Errors
     /// Names the one that is out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         OutOfRange::unless(self.shift <= MAX_SHIFT, "shift of the augmentation", self.shift, "at most 1024")?;
         let (brightness, ok) = (self.brightness, (0.0..=1.0).contains(&self.brightness));
-        OutOfRange::unless(ok, "brightness of the augmentation", brightness, "from 0 to 1")
+        OutOfRange::unless(ok, "brightness of the augmentation", brightness, "from 0 to 1")?;
+        for (what, a) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            OutOfRange::unless((0.0..=1.0).contains(&a), what, a, "from 0 (none) to 1")?;
+        }
+        Ok(())
     }
 
     /// Changes one picture: `pixels` and `out` are `[h, w, c]` of `shape`. Mirrors with probability 1/2, moves by a
@@ -136,7 +144,7 @@ mod tests {
 
     #[test]
     fn seed_epoch_and_index_decide_and_nothing_else() {
-        let augmentation = Augmentation { flip: true, shift: 2, brightness: 0.3 };
+        let augmentation = Augmentation { flip: true, shift: 2, brightness: 0.3, ..none() };
         let of = |seed, epoch, index| {
             let mut out = [0; 9];
             augmentation.apply(seed, epoch, index, SHAPE, &PICTURE, &mut out);
@@ -155,6 +163,9 @@ mod tests {
             assert!(error.contains("brightness") && error.contains("from 0 to 1"), "{error}");
         }
         assert!(Augmentation { shift: 70_000, ..none() }.validate().is_err());
-        assert!(Augmentation { flip: true, shift: 4, brightness: 1.0 }.validate().is_ok());
+        assert!(Augmentation { mixup: 1.5, ..none() }.validate().unwrap_err().to_string().contains("mixup is 1.5"));
+        assert!(Augmentation { cutmix: f32::NAN, ..none() }.validate().is_err());
+        let most = Augmentation { flip: true, shift: 4, brightness: 1.0, mixup: 1.0, cutmix: 1.0 };
+        assert!(most.validate().is_ok());
     }
 }

@@ -6,7 +6,7 @@
 //! | [`npy`] | one array of NumPy, for `npz` and for a network's input |
 //! | `open` | which of them a name or path is |
 //! | `split` | the test part, where none is named |
-//! | `augment` | training pictures changed at random |
+//! | `augment`, `mix` | training pictures changed at random; two of them made one |
 //! | `info` | what a set holds, in numbers and as a picture |
 
 mod augment;
@@ -15,6 +15,7 @@ mod digits;
 mod error;
 mod folder;
 mod idx;
+mod mix;
 pub mod npy;
 mod npz;
 mod open;
@@ -30,6 +31,7 @@ pub use augment::Augmentation;
 pub use cifar::parse_records;
 pub use error::DataError;
 pub use idx::{Idx, parse_idx, read_idx};
+pub(crate) use mix::main_classes;
 pub use npz::{numbered_arrays, parse_npz};
 pub use open::{NAMES, find, nearest};
 pub use options::DataOptions;

@@ -1,7 +1,11 @@
-//! Optimisers: one pass over the flat parameters that updates and clips the latent weights to [-1, 1].
+//! Optimisers: one pass over the flat parameters that updates and clips the latent weights to [-1, 1]. Bop, which has
+//! no latent weights, takes the binary ones and leaves the rest to another optimiser.
 
 mod adam;
+mod bop;
+mod clip;
 mod schedule;
+mod scope;
 mod sgd;
 
 use std::fmt::Debug;
@@ -9,13 +13,21 @@ use std::fmt::Debug;
 use rayon::prelude::*;
 
 pub use adam::Adam;
+pub use bop::Bop;
+pub use clip::clip_norm;
 pub use schedule::{Decay, Schedule};
+pub use scope::Scope;
 pub use sgd::Sgd;
 
 use crate::params::{Params, Role};
 
 /// Updates parameters from their gradients.
 pub trait Optimizer: Debug + Send {
+    /// Brings the initial weights into the form in which the optimiser keeps them; before the first step of a training.
+    fn begin(&mut self, params: &mut Params) {
+        let _ = params;
+    }
+
     /// One step at learning rate `lr`. Latent weights are clipped to [-1, 1].
     fn step(&mut self, params: &mut Params, lr: f32);
 
@@ -34,7 +46,10 @@ struct Piece<'a, const N: usize> {
     values: &'a mut [f32],
     grads: &'a [f32],
     averages: [&'a mut [f32]; N],
-    latent: bool,
+    /// Largest magnitude of a value.
+    bound: f32,
+    /// Rate of its weight decay.
+    decay: f32,
 }
 
 /// `w` within ±bound. NaN stays NaN, so that a divergence is seen; `f32::clamp` would do the same, but its assertion
@@ -45,9 +60,11 @@ fn clip(w: f32, bound: f32) -> f32 {
     if w < -bound { -bound } else { w }
 }
 
-/// Calls `update` on pieces of all parameters, in parallel. A piece never spans two tensors.
+/// Calls `update` on pieces of the parameters, in parallel. A piece never spans two tensors. `decay` says the rate of the
+/// weight decay of a role, or `None` where its tensors are not to be updated.
 fn each_piece<const N: usize>(
     params: &mut Params,
+    decay: impl Fn(Role) -> Option<f32>,
     averages: [&mut Vec<f32>; N],
     update: impl Fn(Piece<'_, N>) + Send + Sync,
 ) {
@@ -72,8 +89,10 @@ fn each_piece<const N: usize>(
                 *a = tail;
                 head
             });
-            let latent = info.role == Role::Latent;
-            pieces.push(Piece { values: head, grads: head_grads, averages: heads, latent });
+            let bound = if info.role == Role::Latent { 1.0 } else { f32::INFINITY };
+            if let Some(decay) = decay(info.role) {
+                pieces.push(Piece { values: head, grads: head_grads, averages: heads, bound, decay });
+            }
         }
     }
     pieces.into_par_iter().for_each(update);
@@ -125,7 +144,11 @@ mod tests {
 
     #[test]
     fn a_gradient_that_is_no_number_does_not_become_a_bit() {
-        let optimizers: [Box<dyn Optimizer>; 2] = [Box::new(Sgd::new(0.9)), Box::<Adam>::default()];
+        let optimizers: [Box<dyn Optimizer>; 3] = [
+            Box::new(Sgd::new(0.9)),
+            Box::<Adam>::default(),
+            Box::new(Bop::new(0.1, 0.1, 0.1, Box::new(Sgd::new(0.0)))),
+        ];
         for mut optimizer in optimizers {
             let (mut params, id) = one(Role::Latent, 0.5, f32::NAN);
             optimizer.step(&mut params, 0.1);
@@ -138,6 +161,42 @@ mod tests {
         let (mut params, id) = one(Role::Weight, 1.0, 0.003);
         Adam::default().step(&mut params, 0.01);
         assert!((params.value(id)[0] - 0.99).abs() < 1e-5);
+    }
+
+    /// One step without a gradient at learning rate 0.1 and decay 0.5, from a value of 0.8: AdamW and SGD give
+    /// 0.8 * (1 - 0.1 * 0.5) = 0.76, Adam a whole step of 0.1.
+    #[test]
+    fn weight_decay_is_of_real_weights_alone_unless_asked() {
+        let cases = [
+            (Role::Weight, false, [0.76, 0.76, 0.7]),
+            (Role::Weight, true, [0.76, 0.76, 0.7]),
+            (Role::Other, true, [0.8; 3]),
+            (Role::Latent, false, [0.8; 3]),
+            (Role::Latent, true, [0.76, 0.76, 0.7]),
+        ];
+        for (role, decay_latent, expected) in cases {
+            let scope = Scope { decay: 0.5, decay_latent, ..Scope::default() };
+            let sgd = Sgd::new(0.0).with_scope(scope);
+            let adam = Adam::new(scope, false);
+            let adamw = Adam::new(scope, true);
+            let optimizers: [Box<dyn Optimizer>; 3] = [Box::new(sgd), Box::new(adamw), Box::new(adam)];
+            for (mut optimizer, expected) in optimizers.into_iter().zip(expected) {
+                let (mut params, id) = one(role, 0.8, 0.0);
+                optimizer.step(&mut params, 0.1);
+                let found = params.value(id)[0];
+                assert!((found - expected).abs() < 1e-5, "{role:?} {decay_latent} {optimizer:?}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_latent_weight_that_is_spared_stays() {
+        let scope = Scope { latent: false, ..Scope::default() };
+        for (role, stays) in [(Role::Latent, true), (Role::Weight, false)] {
+            let (mut params, id) = one(role, 0.8, 0.3);
+            Adam::new(scope, false).step(&mut params, 0.1);
+            assert_eq!(params.value(id)[0] == 0.8, stays, "{role:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Decay {
     Constant,
     /// Half a cosine from the peak to 0 (Loshchilov and Hutter 2017, arXiv 1608.03983, eq. 5).
     Cosine,
+    /// A straight line from the peak to 0.
+    Linear,
     /// Times `factor` from one equal part of the training to the next.
     Step {
         /// Into how many equal parts the training is cut.
@@ -45,6 +47,7 @@ impl Schedule {
         let factor = match self.decay {
             Decay::Constant => 1.0,
             Decay::Cosine => (1.0 + (PI * done).cos()) / 2.0,
+            Decay::Linear => 1.0 - done,
             Decay::Step { parts, factor } => {
                 let part = (done * f64::from(parts)).floor().min(f64::from(parts.saturating_sub(1)));
                 f64::from(factor).powf(part)
@@ -61,6 +64,7 @@ mod tests {
     #[test]
     fn known_points() {
         let cosine = Schedule { peak: 0.1, warmup: 10, decay: Decay::Cosine, total: 110 };
+        let linear = Schedule { decay: Decay::Linear, ..cosine };
         let step = Schedule { peak: 1.0, warmup: 0, decay: Decay::Step { parts: 3, factor: 0.1 }, total: 300 };
         let cases = [
             (cosine, 0, 0.01),
@@ -69,6 +73,10 @@ mod tests {
             (cosine, 60, 0.05),
             (cosine, 110, 0.0),
             (cosine, 500, 0.0),
+            (linear, 9, 0.1),
+            (linear, 35, 0.075),
+            (linear, 109, 0.001),
+            (linear, 500, 0.0),
             (step, 99, 1.0),
             (step, 100, 0.1),
             (step, 299, 0.01),

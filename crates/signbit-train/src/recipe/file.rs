@@ -109,9 +109,9 @@ fn comments() -> Vec<(&'static str, String)> {
         ("quantizer", format!("Sign's stand-in derivative, of activations: {activations}.")),
         ("weight_quantizer", format!("Of weights: {weights}. swish_sign(5) has a steepness of 5.")),
         fixed("scale", "Scale factors: none, alpha, alpha_k, abs_of_mean or learned."),
-        fixed("optimizer", "\"adam\", or { sgd = { momentum = 0.9 } }."),
+        fixed("optimizer", "\"adam\", \"adamw\", or { sgd = { momentum = 0.9 } }."),
         fixed("learning_rate", "The highest."),
-        fixed("decay", "\"constant\", \"cosine\", or { step = { parts = 3, factor = 0.1 } }."),
+        fixed("decay", "\"constant\", \"cosine\", \"linear\", or { step = { parts = 3, factor = 0.1 } }."),
         fixed("warmup_epochs", "Epochs in which the learning rate rises; a fraction is allowed."),
         fixed("epochs", "Times that every training picture is seen."),
         fixed("patience", "Stop after so many epochs without a better test accuracy, and keep the best; 0: never."),
@@ -119,15 +119,36 @@ fn comments() -> Vec<(&'static str, String)> {
         fixed("loss", "cross_entropy or squared_error."),
         fixed("seed", "Decides initial weights, the order of pictures and their changes."),
         fixed("norm_momentum", "Share of batch norm's old running statistics in the new ones."),
+        fixed(
+            "binary_optimizer",
+            "Of binary weights: \"latent\" (the optimizer), or { bop = { threshold = 1e-8, gamma = 1e-4 } }.",
+        ),
+        fixed("weight_decay", "Of real weights; batch norm and biases never decay."),
+        fixed("decay_latent_weights", "Latent weights decay too."),
+        fixed("clip_norm", "Largest norm of all gradients together; 0 for any."),
+        fixed(
+            "average",
+            "Decay of averages of real parameters, such as 0.999, that are evaluated and packed; 0: none.",
+        ),
+        fixed("label_smoothing", "Share of the target that all classes have alike."),
+        fixed("real_weights", "Only activations are binary: the first of two steps, whose run the second has as init."),
+        fixed("init", "Folder of a run whose weights are the first; \"\" for random ones."),
         fixed("augmentation.flip", "Mirror half of them left to right."),
         fixed("augmentation.shift", "Move by up to so many pixels."),
         fixed("augmentation.brightness", "Change the brightness by up to this share, 0 to 1."),
+        fixed("augmentation.mixup", "Mix pictures and classes of two, by Beta(a, a) with this a, up to 1; 0: none."),
+        fixed("augmentation.cutmix", "Put a rectangle of another picture in, the same; with mixup, one of both."),
         fixed("data.source", "Name or path, where --data gives none."),
         fixed("data.size", "For a folder of pictures: height and width of all."),
         fixed("data.channels", "1 (grey), 3 (colour), or 0 for what the pictures have."),
         fixed("data.crop", "Cut the centre out instead of stretching."),
         fixed("data.test_share", "Share of each class that is kept for the test."),
         fixed("data.split_seed", "Decides which pictures these are."),
+        fixed("distillation.teacher", "Folder of the run of a network to learn from; \"\" for none."),
+        fixed("distillation.weight", "Share of the teacher in the loss, 0 to 1; the classes have the rest."),
+        fixed("distillation.temperature", "Divides both networks' outputs before they are compared."),
+        fixed("distillation.maps", "Layers whose attention maps are compared too, such as [\"pool2\", \"pool4\"]."),
+        fixed("distillation.maps_weight", "What the sum of these comparisons is multiplied by."),
     ]
 }
 
@@ -153,7 +174,7 @@ fn as_toml(value: &serde_json::Value) -> String {
 }
 
 fn is_table(key: &str) -> bool {
-    key == "augmentation" || key == "data"
+    matches!(key, "augmentation" | "data" | "distillation")
 }
 
 /// Every key of a recipe, those of tables with a dot.
@@ -192,7 +213,7 @@ mod tests {
     use super::*;
     use crate::data::{Augmentation, DataOptions};
     use crate::optim::Decay;
-    use crate::recipe::{LossKind, OptimizerKind, ScaleFactor};
+    use crate::recipe::{BinaryOptimizer, Distillation, LossKind, OptimizerKind, ScaleFactor};
 
     #[test]
     fn a_recipe_comes_back_from_its_text() {
@@ -210,7 +231,21 @@ mod tests {
                 patience: 4,
                 loss: LossKind::SquaredError,
                 seed: i64::MAX as u64,
-                augmentation: Augmentation { flip: false, shift: 9, brightness: 0.1 },
+                binary_optimizer: BinaryOptimizer::Latent,
+                weight_decay: 1e-5,
+                decay_latent_weights: true,
+                clip_norm: 2.5,
+                average: 0.999,
+                label_smoothing: 0.1,
+                init: "runs/a \"b\"".into(),
+                augmentation: Augmentation { flip: false, shift: 9, brightness: 0.1, mixup: 0.2, cutmix: 1.0 },
+                distillation: Distillation {
+                    teacher: "runs/t".into(),
+                    weight: 0.9,
+                    temperature: 2.5,
+                    maps: vec!["a".into(), "b".into()],
+                    maps_weight: 0.3,
+                },
                 data: DataOptions { source: "a \"b\"\\c\n\u{7f}é".into(), size: [3, 900], ..DataOptions::default() },
                 ..base.clone()
             };
@@ -248,7 +283,7 @@ mod tests {
             ("network = \"mlp\"\nepochs = -1", "line 2: epochs: "),
             (
                 "network = \"mlp\"\noptimizer = \"adm\"",
-                "line 2: optimizer: unknown variant `adm`, expected `adam` or `sgd`",
+                "line 2: optimizer: unknown variant `adm`, expected one of `adam`, `adamw`, `sgd`",
             ),
             ("network = \"mlp\"\nwidth = ", "line 2: "),
             ("network = \"mlp\"\nwidth = 3\nwidth = 4", "line 3: "),

@@ -1,8 +1,10 @@
 //! What is trained, and how: every choice of a run in one place. A run keeps its recipe, so that it can be
 //! packed, checked and repeated.
 
+mod distillation;
 mod file;
 mod networks;
+mod optimizer;
 
 use std::sync::Arc;
 
@@ -12,9 +14,12 @@ pub use networks::{NETWORKS, NetworkKind};
 
 use crate::data::{Augmentation, DataOptions};
 use crate::ops::WeightScale;
-use crate::optim::{Adam, Decay, Optimizer, Sgd};
+use crate::optim::Decay;
 use crate::quantizer::{self, Kind, Quantizer, QuantizerError};
 use crate::range::{MAX_SEED, OutOfRange, SEEDS};
+
+pub use distillation::Distillation;
+pub use optimizer::{BinaryOptimizer, OptimizerKind};
 
 /// The scale factors of binary layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,29 +52,6 @@ impl ScaleFactor {
     /// Whether activations have their map K.
     pub fn map(self) -> bool {
         self == Self::AlphaK
-    }
-}
-
-/// The optimisers of this crate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OptimizerKind {
-    /// Adam with its usual decays.
-    Adam,
-    /// Gradient descent with this momentum.
-    Sgd {
-        /// Share of the old velocity.
-        momentum: f32,
-    },
-}
-
-impl OptimizerKind {
-    /// A fresh optimiser.
-    pub fn build(self) -> Box<dyn Optimizer> {
-        match self {
-            Self::Adam => Box::new(Adam::default()),
-            Self::Sgd { momentum } => Box::new(Sgd::new(momentum)),
-        }
     }
 }
 
@@ -125,10 +107,37 @@ pub struct Recipe {
     /// Share of the old running statistics in the new ones of a batch norm.
     #[serde(default = "networks::norm_momentum")]
     pub norm_momentum: f32,
+    /// Optimiser of binary weights.
+    #[serde(default)]
+    pub binary_optimizer: BinaryOptimizer,
+    /// Rate of the weight decay of real weights.
+    #[serde(default)]
+    pub weight_decay: f32,
+    /// Whether latent weights decay too.
+    #[serde(default)]
+    pub decay_latent_weights: bool,
+    /// Largest norm of all gradients together; 0 for any.
+    #[serde(default)]
+    pub clip_norm: f32,
+    /// Decay of the averages of real parameters and running statistics that are evaluated and packed; 0 for none.
+    #[serde(default)]
+    pub average: f32,
+    /// Share of the target that all classes have alike.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// Real weights in the layers that otherwise are binary, over binary activations: the first of two steps.
+    #[serde(default)]
+    pub real_weights: bool,
+    /// Folder of the run whose weights are the first; "" for random ones.
+    #[serde(default)]
+    pub init: String,
     /// How training pictures are changed.
     pub augmentation: Augmentation,
     /// Where the data is and how it is brought into shape.
     pub data: DataOptions,
+    /// A network to learn from.
+    #[serde(default)]
+    pub distillation: Distillation,
 }
 
 /// A recipe that cannot be used.
@@ -168,6 +177,9 @@ pub enum RecipeError {
     /// A number outside of its range.
     #[error(transparent)]
     Range(#[from] OutOfRange),
+    /// Two choices that exclude each other.
+    #[error("{0}")]
+    Together(&'static str),
 }
 
 impl RecipeError {
@@ -199,18 +211,28 @@ impl Recipe {
             batch: 100,
             loss: LossKind::CrossEntropy,
             seed: 0,
+            binary_optimizer: BinaryOptimizer::Latent,
+            weight_decay: 0.0,
+            decay_latent_weights: false,
+            clip_norm: 0.0,
+            average: 0.0,
+            label_smoothing: 0.0,
+            real_weights: false,
+            init: String::new(),
             augmentation: Augmentation::default(),
             norm_momentum: networks::norm_momentum(),
             data: DataOptions::default(),
+            distillation: Distillation::default(),
         };
         networks::defaults(name, base)
     }
 
     /// The same recipe in real numbers. Real weights want smaller steps than latent ones, whose size counts only by
     /// its sign: without a learning rate of its own, the twin has the recipe's or [`TWIN_RATE`], whichever is smaller.
+    /// It begins with random weights: a run that the recipe begins with has binary activations.
     pub fn as_twin(&self, learning_rate: Option<f32>) -> Self {
         let learning_rate = learning_rate.unwrap_or_else(|| self.learning_rate.min(TWIN_RATE));
-        Self { twin: true, learning_rate, ..self.clone() }
+        Self { twin: true, learning_rate, real_weights: false, init: String::new(), ..self.clone() }
     }
 
     /// The quantizer of the recipe's activations.
@@ -264,9 +286,16 @@ impl Recipe {
         OutOfRange::unless(ok, "momentum of batch norm", momentum, "from 0 to below 1")?;
         self.augmentation.validate()?;
         self.data.validate()?;
-        if let OptimizerKind::Sgd { momentum } = self.optimizer {
-            OutOfRange::unless((0.0..1.0).contains(&momentum), "momentum", momentum, "from 0 to below 1")?;
+        self.distillation.validate()?;
+        let (average, smoothing) = (self.average, self.label_smoothing);
+        OutOfRange::unless((0.0..1.0).contains(&average), "average", average, "from 0 (none) to below 1")?;
+        OutOfRange::unless((0.0..1.0).contains(&smoothing), "label smoothing", smoothing, "from 0 to below 1")?;
+        if self.twin && self.real_weights {
+            return Err(RecipeError::Together(
+                "a twin has real weights and real activations; set real_weights = false",
+            ));
         }
+        self.validate_optimizers()?;
         if let Decay::Step { parts, factor } = self.decay {
             OutOfRange::unless((1..=1000).contains(&parts), "parts of the step decay", parts, "from 1 to 1000")?;
             let ok = factor > 0.0 && factor <= 1.0;
@@ -291,11 +320,13 @@ mod tests {
             ("warm-up", Recipe { warmup_epochs: 21.0, ..good.clone() }),
             ("epochs", Recipe { epochs: 0, ..good.clone() }),
             ("batch", Recipe { batch: 1, ..good.clone() }),
-            ("momentum", Recipe { optimizer: OptimizerKind::Sgd { momentum: 1.0 }, ..good.clone() }),
             ("parts of", Recipe { decay: Decay::Step { parts: 0, factor: 0.1 }, ..good.clone() }),
             ("factor of", Recipe { decay: Decay::Step { parts: 2, factor: 0.0 }, ..good.clone() }),
             ("quantizer", Recipe { quantizer: "signum".into(), ..good.clone() }),
             ("steepness", Recipe { weight_quantizer: "swish_sign(-1)".into(), ..good.clone() }),
+            ("average", Recipe { average: 1.0, ..good.clone() }),
+            ("label smoothing", Recipe { label_smoothing: 1.0, ..good.clone() }),
+            ("real_weights = false", Recipe { twin: true, real_weights: true, ..good.clone() }),
         ];
         for (word, recipe) in bad {
             let message = recipe.validate().unwrap_err().to_string();

@@ -2,6 +2,7 @@
 //! one of them idle. One batch is ahead at most. What becomes of a picture depends on the seed, the epoch and its index
 //! alone, so it does not matter who makes it or when.
 
+use std::iter::{Enumerate, Skip};
 use std::slice::ChunksExact;
 
 use rayon::prelude::*;
@@ -28,6 +29,8 @@ pub(super) struct Batch {
     pub(super) input: Tensor,
     /// Their classes.
     pub(super) labels: Vec<u32>,
+    /// Share of each sample's own class, where samples are mixed (see [`Augmentation::mix`]).
+    pub(super) share: f32,
 }
 
 impl<'a> Loader<'a> {
@@ -36,32 +39,33 @@ impl<'a> Loader<'a> {
         Self { pictures: &data.train, preprocessing, augmentation: &recipe.augmentation, seed: recipe.seed, epoch }
     }
 
-    /// The batch of these pictures in `buffer`, which has room for them; in parallel.
-    pub(super) fn load(&self, indices: &[usize], mut buffer: Vec<f32>) -> Result<Batch, ModelError> {
+    /// The batch of step `step` of the epoch: these pictures in `buffer`, which has room for them; in parallel.
+    pub(super) fn load(&self, step: usize, indices: &[usize], mut buffer: Vec<f32>) -> Result<Batch, ModelError> {
         let Self { pictures, preprocessing, augmentation, seed, epoch } = *self;
         let sample = pictures.shape.elements();
         let tasks = indices.par_chunks(TASK).zip(buffer.par_chunks_mut(TASK * sample));
         tasks.try_for_each(|(indices, out)| {
             pictures.write_augmented(indices, preprocessing, augmentation, seed, epoch, out)
         })?;
+        let share = augmentation.mix(seed, epoch, step, pictures.shape, &mut buffer);
         let labels = indices.iter().map(|&i| pictures.labels[i]).collect();
-        Ok(Batch { input: Tensor::new(indices.len(), pictures.shape, buffer), labels })
+        Ok(Batch { input: Tensor::new(indices.len(), pictures.shape, buffer), labels, share })
     }
 }
 
 /// The batches of an epoch, or of what is left of it.
 pub(super) struct Feed<'a> {
     pub(super) loader: Loader<'a>,
-    /// The indices of those that are not made yet.
-    pub(super) rest: ChunksExact<'a, usize>,
+    /// The steps and indices of those that are not made yet.
+    pub(super) rest: Skip<Enumerate<ChunksExact<'a, usize>>>,
     /// The one that was made ahead.
     pub(super) ready: Option<Batch>,
 }
 
 impl<'a> Feed<'a> {
-    /// Batches of `batch` samples in the order of `order`.
-    pub(super) fn new(loader: Loader<'a>, order: &'a [usize], batch: usize) -> Self {
-        Self { loader, rest: order.chunks_exact(batch), ready: None }
+    /// Batches of `batch` samples in the order of `order`, of which `before` are done.
+    pub(super) fn new(loader: Loader<'a>, order: &'a [usize], batch: usize, before: usize) -> Self {
+        Self { loader, rest: order.chunks_exact(batch).enumerate().skip(before), ready: None }
     }
 }
 
@@ -72,12 +76,12 @@ mod tests {
     #[test]
     fn a_batch_is_what_its_pictures_are_one_by_one() {
         let data = DataSet::digits().unwrap();
-        let augmentation = Augmentation { flip: true, shift: 1, brightness: 0.2 };
+        let augmentation = Augmentation { flip: true, shift: 1, brightness: 0.2, ..Augmentation::default() };
         let preprocessing = &data.preprocessing();
         let pictures = &data.train;
         let loader = Loader { pictures, preprocessing, augmentation: &augmentation, seed: 3, epoch: 2 };
         let (indices, sample) = ([5, 900, 3, 3, 17, 40, 1, 2, 800, 7, 11], pictures.shape.elements());
-        let batch = loader.load(&indices, vec![f32::NAN; indices.len() * sample]).unwrap();
+        let batch = loader.load(0, &indices, vec![f32::NAN; indices.len() * sample]).unwrap();
         for (i, index) in indices.into_iter().enumerate() {
             let mut one = vec![0.0; sample];
             pictures.write_augmented(&[index], preprocessing, &augmentation, 3, 2, &mut one).unwrap();
@@ -97,6 +101,6 @@ mod tests {
             seed: 0,
             epoch: 0,
         };
-        assert!(loader.load(&[0, 1], vec![0.0; 128]).is_err());
+        assert!(loader.load(0, &[0, 1], vec![0.0; 128]).is_err());
     }
 }

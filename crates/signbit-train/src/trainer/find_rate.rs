@@ -86,13 +86,14 @@ impl Trainer<'_> {
     /// Where the range is none, or the pictures do not fit the preprocessing.
     pub fn find_rate(mut self, range: &RateRange, seen: &mut dyn FnMut(usize)) -> Result<FoundRate, TrainError> {
         range.validate()?;
+        self.network.params_mut().use_average(false);
         let recipe = self.header.recipe.clone();
         let (mut tried, mut average, mut lowest) = (Vec::new(), 0.0, f64::INFINITY);
         let preprocessing = self.header.preprocessing.clone();
         let mut epoch = 0;
         'test: loop {
             let order = epoch_order(self.data.train.len(), recipe.seed, epoch);
-            let mut feed = Feed::new(Loader::new(self.data, &recipe, &preprocessing, epoch), &order, recipe.batch);
+            let mut feed = Feed::new(Loader::new(self.data, &recipe, &preprocessing, epoch), &order, recipe.batch, 0);
             loop {
                 let rate = range.at(tried.len());
                 let Some((loss, _)) = self.step(&recipe, &mut feed, rate, &mut |_| {})? else { break };

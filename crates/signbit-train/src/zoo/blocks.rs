@@ -34,6 +34,8 @@ impl Activations {
 pub(super) struct Blocks {
     pub(super) builder: NetworkBuilder,
     pub(super) twin: bool,
+    /// Real weights over binary activations.
+    pub(super) real_weights: bool,
     pub(super) scale: ScaleFactor,
     pub(super) quantizer: Arc<dyn Quantizer>,
     pub(super) weight_quantizer: Arc<dyn Quantizer>,
@@ -46,8 +48,8 @@ impl Blocks {
         let x = Activations { x: builder.input(), real: None };
         let (quantizer, weight_quantizer) = (recipe.quantizer()?, recipe.weight_quantizer()?);
         let norm = NormOptions { momentum: recipe.norm_momentum, ..NormOptions::default() };
-        let Recipe { twin, scale, .. } = *recipe;
-        Ok((Self { builder, twin, scale, quantizer, weight_quantizer, norm }, x))
+        let Recipe { twin, real_weights, scale, .. } = *recipe;
+        Ok((Self { builder, twin, real_weights, scale, quantizer, weight_quantizer, norm }, x))
     }
 
     /// 3x3 "same" geometry over the height and width of `x`.
@@ -62,24 +64,31 @@ impl Blocks {
         Ok(Conv2d::add(&mut self.builder, name, x.x, c, geometry, 1)?)
     }
 
-    /// A 3x3 convolution with binary weights.
+    /// A 3x3 convolution with binary weights, unless the recipe wants real ones.
     pub(super) fn conv(&mut self, name: &str, x: Activations, c: usize) -> Result<Var, ZooError> {
         if self.twin {
             return self.real_conv(name, x, c);
         }
         let (geometry, scale) = (self.same3(x), self.scale.weight());
+        if self.real_weights {
+            let y = self.real_conv(name, x, c)?;
+            return self.scaled(name, x, y, geometry);
+        }
         let b = &mut self.builder;
         let y = BinaryConv2d::add(b, name, x.x, c, geometry, 1, Padding::Zero, self.weight_quantizer.clone(), scale)?;
         self.scaled(name, x, y, geometry)
     }
 
-    /// A dense layer with binary weights.
+    /// A dense layer with binary weights, unless the recipe wants real ones.
     pub(super) fn dense(&mut self, name: &str, x: Activations, outputs: usize) -> Result<Var, ZooError> {
         if self.twin {
             return Ok(Dense::add(&mut self.builder, name, x.x, outputs, false)?);
         }
         let scale = self.scale.weight();
-        let y = BinaryDense::add(&mut self.builder, name, x.x, outputs, self.weight_quantizer.clone(), scale)?;
+        let y = match self.real_weights {
+            true => Dense::add(&mut self.builder, name, x.x, outputs, false)?,
+            false => BinaryDense::add(&mut self.builder, name, x.x, outputs, self.weight_quantizer.clone(), scale)?,
+        };
         self.scaled(name, x, y, Geometry::valid([1, 1], [1, 1], [1, 1]))
     }
 

@@ -124,10 +124,10 @@ impl Blocks {
         self.binary_conv(name, bits, c, geometry, Padding::Zero)
     }
 
-    /// A convolution with binary weights, or a real one in a twin.
+    /// A convolution with binary weights, or a real one (which pads with 0) in a twin and where the recipe wants real weights.
     fn binary_conv(&mut self, name: &str, x: Var, c: usize, geometry: Geometry, padding: Padding) -> Made {
         let b = &mut self.builder;
-        if self.twin {
+        if self.twin || self.real_weights {
             return Ok(Conv2d::add(b, name, x, c, geometry, 1)?);
         }
         let (scale, quantizer) = (self.scale.weight(), self.weight_quantizer.clone());

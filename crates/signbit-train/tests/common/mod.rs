@@ -1,5 +1,7 @@
 //! What the tests of packed networks share.
 
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use signbit_model::interpreter::{self, ValueData};
 use signbit_model::{Model, Shape, words};
 use signbit_train::data::Pictures;
