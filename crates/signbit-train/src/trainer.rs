@@ -197,6 +197,12 @@ impl<'d> Trainer<'d> {
         sum.finalize()
     }
 
+    /// Whether the training was told to stop, on any rank; all of them have to call this.
+    pub fn told_to_stop(&self) -> bool {
+        let stop = self.stop.load(Ordering::Relaxed);
+        self.network.ranks().map_or(stop, |ranks| ranks.any(stop))
+    }
+
     /// Trains one epoch, or what is left of one that was stopped, evaluates, and adds the record to the header. The last
     /// incomplete batch of an epoch is left out. Returns whether the epoch was ended: where it was stopped, the header
     /// says how far it is, and a checkpoint goes on there to the same weights.
@@ -292,7 +298,8 @@ impl<'d> Trainer<'d> {
     ) -> Result<Option<Done>, TrainError> {
         let Self { network, optimizer, pool, teacher, stop, .. } = self;
         let Feed { loader, rest, ready } = feed;
-        let mut next = |network: &mut Network| rest.next().map(|(i, of)| (i, of, network.input_buffer(loader.samples(of.len()))));
+        let mut next =
+            |network: &mut Network| rest.next().map(|(i, of)| (i, of, network.input_buffer(loader.samples(of.len()))));
         let now = match ready.take() {
             Some(batch) => Some(batch),
             None => next(network).map(|(i, of, to)| pool.install(|| loader.load(i, of, to))).transpose()?,

@@ -185,14 +185,16 @@ impl BinaryWeights {
         let mut turned = cx.buffers.real(c_out * n);
         let own = own_tasks(cx.ranks, &turned, TASK * n);
         let tasks = turned[own.clone()].par_chunks_mut(TASK * n);
-        tasks.zip(self.rows[own.start / n * row..own.end / n * row].par_chunks(TASK * row)).for_each(|(turned, rows)| {
-            with_scratch(rows.len() / row * k, |signs| {
-                let channels = rows.len() / row;
-                bits::unpack_signs(isa, rows, k, signs);
-                let product = MatMut::new(turned, channels, n);
-                gemm.product(product, Mat::new(signs, channels, k), Mat::new(x, n, k).t(), false, 1);
-            });
-        });
+        tasks.zip(self.rows[own.start / n * row..own.end / n * row].par_chunks(TASK * row)).for_each(
+            |(turned, rows)| {
+                with_scratch(rows.len() / row * k, |signs| {
+                    let channels = rows.len() / row;
+                    bits::unpack_signs(isa, rows, k, signs);
+                    let product = MatMut::new(turned, channels, n);
+                    gemm.product(product, Mat::new(signs, channels, k), Mat::new(x, n, k).t(), false, 1);
+                });
+            },
+        );
         let first = complete(cx.ranks, &mut turned, TASK * n);
         out.par_chunks_mut(TURN * c_out).enumerate().for_each(|(i, out)| {
             for (j, channel) in turned.chunks_exact(n).enumerate() {

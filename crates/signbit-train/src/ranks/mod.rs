@@ -51,6 +51,9 @@ pub trait Exchange: Send + Sync {
 
     /// Gives the numbers of rank `root` to all.
     fn broadcast(&self, root: usize, numbers: &mut [f32]);
+
+    /// Ends the talking, when all ranks do: the last call.
+    fn leave(&self) {}
 }
 
 /// A batch that cannot be shared.
@@ -123,6 +126,11 @@ impl Ranks {
         self.exchange.gather(own, &lengths(&self.bounds, sample), whole);
     }
 
+    /// Whether it is so on any rank.
+    pub(crate) fn any(&self, here: bool) -> bool {
+        gather_one(self.exchange(), u32::from(here)).into_iter().any(|there| there != 0)
+    }
+
     /// The numbers of all samples of the batch, one for each of this rank's.
     pub(crate) fn gather_f64(&self, own: &[f64]) -> Vec<f64> {
         let mut whole = vec![0.0; self.whole()];
@@ -168,6 +176,13 @@ impl Ranks {
         }
         self.exchange.broadcast(last, total);
     }
+}
+
+/// A number from each rank.
+pub fn gather_one(exchange: &dyn Exchange, own: u32) -> Vec<u32> {
+    let mut all = vec![0.0; exchange.size()];
+    exchange.gather_f64(&[f64::from(own)], &vec![1; exchange.size()], &mut all);
+    all.into_iter().map(|number| number as u32).collect()
 }
 
 /// Where each of `shares` nearly equal shares of `n` things begins, and where the last one ends.

@@ -1,6 +1,7 @@
 //! Ranks that are processes, by MPI. The one file that names the `mpi` crate.
 
 use std::mem::ManuallyDrop;
+use std::sync::{Mutex, PoisonError};
 
 use mpi::Threading;
 use mpi::datatype::PartitionMut;
@@ -16,10 +17,10 @@ const PIECE: usize = 1 << 28;
 /// The processes that `mpirun` has started together.
 ///
 /// MPI's own way with errors is kept: a process that cannot reach another one ends, and `mpirun` ends the rest. A process
-/// that ends without [`Mpi::leave`] is one that failed, and `mpirun` ends the others.
+/// that ends without [`Exchange::leave`] is one that failed, and `mpirun` ends the others.
 pub struct Mpi {
     // Not dropped: leaving waits for the others, which may be waiting for what will never be sent.
-    universe: ManuallyDrop<Universe>,
+    universe: ManuallyDrop<Mutex<Option<Universe>>>,
 }
 
 /// MPI cannot be used.
@@ -35,15 +36,10 @@ impl Mpi {
     pub fn join() -> Result<Self, NoThreads> {
         match mpi::initialize_with_threading(Threading::Serialized) {
             Some((universe, Threading::Serialized | Threading::Multiple)) => {
-                Ok(Self { universe: ManuallyDrop::new(universe) })
+                Ok(Self { universe: ManuallyDrop::new(Mutex::new(Some(universe))) })
             }
             _ => Err(NoThreads),
         }
-    }
-
-    /// Ends the taking part, when all others do: the process can then end with any exit code.
-    pub fn leave(self) {
-        drop(ManuallyDrop::into_inner(self.universe));
     }
 }
 
@@ -104,5 +100,9 @@ impl Exchange for Mpi {
         for piece in numbers.chunks_mut(PIECE) {
             world.process_at_rank(process(root)).broadcast_into(piece);
         }
+    }
+
+    fn leave(&self) {
+        drop(self.universe.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -94,7 +94,8 @@ impl Trainer<'_> {
         let mut epoch = 0;
         'test: loop {
             let order = epoch_order(self.data.train.len(), recipe.seed, epoch);
-            let loader = Loader::new(self.data, &recipe, &preprocessing, epoch).only(self.network.ranks().map(Ranks::own));
+            let loader =
+                Loader::new(self.data, &recipe, &preprocessing, epoch).only(self.network.ranks().map(Ranks::own));
             let mut feed = Feed::new(loader, &order, recipe.batch, 0);
             loop {
                 let rate = range.at(tried.len());
