@@ -21,6 +21,9 @@ const PIECE: usize = 1 << 28;
 pub struct Mpi {
     // Not dropped: leaving waits for the others, which may be waiting for what will never be sent.
     universe: ManuallyDrop<Mutex<Option<Universe>>>,
+    // Known after the end, too, when MPI must not be asked.
+    rank: usize,
+    size: usize,
 }
 
 /// MPI cannot be used.
@@ -36,7 +39,8 @@ impl Mpi {
     pub fn join() -> Result<Self, NoThreads> {
         match mpi::initialize_with_threading(Threading::Serialized) {
             Some((universe, Threading::Serialized | Threading::Multiple)) => {
-                Ok(Self { universe: ManuallyDrop::new(Mutex::new(Some(universe))) })
+                let (rank, size) = (world().rank() as usize, world().size() as usize);
+                Ok(Self { universe: ManuallyDrop::new(Mutex::new(Some(universe))), rank, size })
             }
             _ => Err(NoThreads),
         }
@@ -68,11 +72,11 @@ fn process(rank: usize) -> i32 {
 
 impl Exchange for Mpi {
     fn rank(&self) -> usize {
-        world().rank() as usize
+        self.rank
     }
 
     fn size(&self) -> usize {
-        world().size() as usize
+        self.size
     }
 
     fn gather(&self, own: &[f32], counts: &[usize], all: &mut [f32]) {
