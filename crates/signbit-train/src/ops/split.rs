@@ -82,7 +82,7 @@ impl<'r> Split<'r> {
             narrow(&mut pending.0, take(head));
             narrow(&mut pending.1, take(head));
             let end = ranks.bounds()[rank] * each + head;
-            if !pending.0.is_empty() && (end % self.part == 0 || end == self.whole) {
+            if !pending.0.is_empty() && (end.is_multiple_of(self.part) || end == self.whole) {
                 let (a, b) = sum(&pending.0, &pending.1);
                 total.add(&a, &b);
                 pending = (Vec::new(), Vec::new());

@@ -146,8 +146,7 @@ mod tests {
         let data = DataSet::digits().unwrap();
         let preprocessing = &data.preprocessing();
         let plain = Augmentation { shift: 1, ..Augmentation::default() };
-        let (mixup, cutmix) =
-            (Augmentation { mixup: 0.4, ..plain.clone() }, Augmentation { cutmix: 0.8, ..plain.clone() });
+        let (mixup, cutmix) = (Augmentation { mixup: 0.4, ..plain }, Augmentation { cutmix: 0.8, ..plain });
         for augmentation in [plain, mixup, cutmix] {
             let recipe = Recipe { augmentation, ..Recipe::by_name("mlp").unwrap() };
             let load = |n: usize, own: Option<Range<usize>>| {
