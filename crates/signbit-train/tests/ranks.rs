@@ -54,7 +54,7 @@ fn any_number_of_ranks_reaches_the_same_bits() {
         mlp.clone(),
         cnn.clone(),
         // Parts that do not end where samples of 100 do, and the middle one of an odd batch.
-        Recipe { batch: 64, augmentation: mixed.clone(), ..cnn.clone() },
+        Recipe { batch: 64, augmentation: mixed, ..cnn.clone() },
         Recipe { batch: 75, augmentation: mixed, clip_norm: 1.0, average: 0.9, ..mlp.clone() },
         Recipe { scale: ScaleFactor::Learned, loss: LossKind::SquaredError, label_smoothing: 0.1, ..cnn.clone() },
         cnn.as_twin(None),
