@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Differs,
     /// The user stopped a training, which has been saved: one line on stderr, exit code 130, as by SIGINT.
     Stopped(String),
+    /// Another process of the same training has told why, or will: nothing but the exit code.
+    Told(ExitCode),
     /// Nobody reads the output any more: a quiet end with exit code 141, as by SIGPIPE.
     Closed,
 }
@@ -63,6 +65,7 @@ impl Failure {
                 let _ = writeln!(io::stderr(), "signbit: {}", visible(message));
                 ExitCode::from(interrupt::CODE)
             }
+            Self::Told(code) => *code,
             Self::Differs => ExitCode::from(1),
             Self::Closed => ExitCode::from(141),
         }

@@ -16,6 +16,7 @@ mod machine;
 mod output;
 mod packed_runner;
 mod progress;
+mod ranks;
 mod report;
 mod tensorboard;
 mod when;

@@ -16,6 +16,7 @@
 //! | [`recipe`], [`zoo`] | every choice of a run; the networks it can name |
 //! | [`data`] | labelled pictures |
 //! | [`trainer`], [`checkpoint`] | the loop; a run on disk |
+//! | [`ranks`] | one training by several processes |
 //! | [`pack`], [`fold`] | to the one graph; batch norm into integer thresholds |
 //! | [`verify`] | the trained network against the packed one, bit by bit |
 //!
@@ -91,6 +92,7 @@ pub mod pack;
 pub mod params;
 pub mod quantizer;
 pub mod range;
+pub mod ranks;
 pub mod recipe;
 mod start;
 pub mod tensor;

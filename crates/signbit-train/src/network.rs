@@ -10,6 +10,7 @@ use crate::gemm::{Gemm, GemmCrate};
 use crate::op::{Context, Mode, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, ParamId, ParamInfo, Params, Role, StateId};
+use crate::ranks::Ranks;
 use crate::tensor::{Buffers, Tensor, Value};
 
 /// Numbers per task where gradients are added.
@@ -153,6 +154,7 @@ impl NetworkBuilder {
             buffers: Buffers::default(),
             isa: Isa::from_env().unwrap_or_else(|_| Isa::best()),
             gemm: Box::new(GemmCrate),
+            ranks: None,
         })
     }
 }
@@ -170,9 +172,20 @@ pub struct Network {
     buffers: Buffers,
     isa: Isa,
     gemm: Box<dyn Gemm>,
+    ranks: Option<Ranks>,
 }
 
 impl Network {
+    /// Makes forward and backward in training mode those of this rank's share of a batch; `None` for one process alone.
+    pub fn set_ranks(&mut self, ranks: Option<Ranks>) {
+        self.ranks = ranks;
+    }
+
+    /// The ranks that share each batch, if there are several.
+    pub fn ranks(&self) -> Option<&Ranks> {
+        self.ranks.as_ref()
+    }
+
     /// Chooses the instruction set of the packed kernels. By default it is the one that `SIGNBIT_ISA` names, or the
     /// best where it names none that this CPU has.
     pub fn set_isa(&mut self, isa: Isa) {
@@ -255,6 +268,7 @@ impl Network {
                 buffers: &mut self.buffers,
                 isa: self.isa,
                 gemm: &*self.gemm,
+                ranks: self.ranks.as_ref().filter(|_| mode == Mode::Train),
             };
             let output = node.op.forward(&mut cx, &inputs);
             debug_assert_eq!(output.shape(), node.ty.shape, "{}: the operator broke its shape rule", node.name);
@@ -328,6 +342,7 @@ impl Network {
                 buffers: &mut self.buffers,
                 isa: self.isa,
                 gemm: &*self.gemm,
+                ranks: self.ranks.as_ref(),
             };
             let input_grads = node.op.backward(&mut cx, pass);
             for (&v, grad) in node.inputs.iter().zip(input_grads) {

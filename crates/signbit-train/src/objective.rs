@@ -3,6 +3,7 @@
 
 use crate::attention::attention;
 use crate::loss::{Target, distillation, loss};
+use crate::ranks::{self, Ranks};
 use crate::recipe::{LossKind, Recipe};
 use crate::tensor::{Buffers, Tensor};
 
@@ -38,9 +39,11 @@ pub(crate) fn of_step(
     ((1.0 - f64::from(weight)) * value + f64::from(weight) * distilled, grad)
 }
 
-/// The weighted sum of the comparisons of attention maps, and the gradients by the layers' outputs.
+/// The weighted sum of the comparisons of attention maps over the whole batch, and the gradients by the layers' outputs of
+/// the samples at hand.
 pub(crate) fn of_maps(
     weight: f32,
+    ranks: Option<&Ranks>,
     buffers: &mut Buffers,
     own: &[(String, Tensor)],
     teacher: &[(String, Tensor)],
@@ -49,7 +52,9 @@ pub(crate) fn of_maps(
     let mut grads = Vec::new();
     for (name, output) in own {
         let Some((_, its)) = teacher.iter().find(|(other, _)| other == name) else { continue };
-        let (value, mut grad) = attention(buffers, output, its);
+        let n = ranks::whole(ranks, output.n);
+        let (own, mut grad) = attention(buffers, output, its, n);
+        let value = ranks.map_or_else(|| own.clone(), |ranks| ranks.gather_f64(&own)).iter().sum::<f64>() / n as f64;
         grad.data.iter_mut().for_each(|g| *g *= weight);
         total += f64::from(weight) * value;
         grads.push((name.clone(), grad));

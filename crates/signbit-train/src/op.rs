@@ -10,6 +10,7 @@ use signbit_model::ValueType;
 use crate::gemm::Gemm;
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::Params;
+use crate::ranks::Ranks;
 use crate::tensor::{Buffers, Tensor, Value};
 
 /// Whether statistics come from the batch (and are recorded) or from the running averages.
@@ -34,6 +35,22 @@ pub struct Context<'a> {
     pub isa: Isa,
     /// Real matrix products.
     pub gemm: &'a dyn Gemm,
+    /// The ranks of a training step, where there are several: the samples at hand are this rank's share of the batch, and
+    /// whatever is summed over the batch has to be summed over all ranks, gradients of parameters too.
+    pub ranks: Option<&'a Ranks>,
+}
+
+impl Context<'_> {
+    /// The numbers of the whole batch of which `own` are this rank's, in a buffer to be given back.
+    ///
+    /// # Panics
+    /// If there are not several ranks.
+    pub fn gathered(&mut self, own: &[f32]) -> Vec<f32> {
+        let ranks = self.ranks.expect("several ranks");
+        let mut whole = self.buffers.real(own.len() / ranks.own().len() * ranks.whole());
+        ranks.gather(own, &mut whole);
+        whole
+    }
 }
 
 /// Which values of the forward pass an operator's backward reads; all others are released early.

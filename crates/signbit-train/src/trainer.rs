@@ -2,6 +2,7 @@
 
 mod feed;
 mod find_rate;
+mod together;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ use crate::op::Mode;
 use crate::optim::{Optimizer, Schedule, clip_norm};
 use crate::params::Params;
 use crate::range::OutOfRange;
+use crate::ranks::{Exchange, Ranks, TooManyRanks};
 use crate::recipe::Recipe;
 use crate::start::{self, BuildsOnError, Teacher};
 use crate::tensor::Tensor;
@@ -70,6 +72,9 @@ pub enum TrainError {
     /// The pictures do not fit the preprocessing.
     #[error(transparent)]
     Pictures(#[from] ModelError),
+    /// A batch has too few parts for all ranks.
+    #[error(transparent)]
+    Ranks(#[from] TooManyRanks),
     /// The run whose weights are the first, or the teacher's, cannot be used.
     #[error(transparent)]
     BuildsOn(#[from] BuildsOnError),
@@ -167,6 +172,37 @@ impl<'d> Trainer<'d> {
         self.stop = stop;
     }
 
+    /// Shares each batch with the other ranks of `exchange`, if there are any: all of them train the same network to the
+    /// same weights, the ones that a rank alone would reach, to the bit. Each of them has to have built, or loaded, the same
+    /// trainer; [`Trainer::fingerprint`] tells. A stop that one rank is asked for ends the epoch on all.
+    ///
+    /// # Errors
+    /// Where there are more ranks than parts of a batch.
+    pub fn share(&mut self, exchange: Arc<dyn Exchange>) -> Result<(), TrainError> {
+        let ranks = if exchange.size() > 1 { Some(Ranks::new(exchange, self.header.recipe.batch)?) } else { None };
+        self.network.set_ranks(ranks);
+        Ok(())
+    }
+
+    /// A checksum of what a training begins with: recipe, weights, optimiser, how far it is, and the names of the data.
+    pub fn fingerprint(&self) -> u32 {
+        let mut sum = crc32fast::Hasher::new();
+        let header = &self.header;
+        sum.update(header.recipe.to_toml().as_bytes());
+        let pictures = (self.data.train.len(), self.data.test.len(), header.history.len());
+        let names = (&header.data, &header.classes, &header.preprocessing, header.teacher, self.optimizer.state().0);
+        sum.update(format!("{pictures:?} {names:?}").as_bytes());
+        let params = self.network.params();
+        params.values().iter().chain(params.states()).for_each(|x| sum.update(&x.to_le_bytes()));
+        sum.finalize()
+    }
+
+    /// Whether the training was told to stop, on any rank; all of them have to call this.
+    pub fn told_to_stop(&self) -> bool {
+        let stop = self.stop.load(Ordering::Relaxed);
+        self.network.ranks().map_or(stop, |ranks| ranks.any(stop))
+    }
+
     /// Trains one epoch, or what is left of one that was stopped, evaluates, and adds the record to the header. The last
     /// incomplete batch of an epoch is left out. Returns whether the epoch was ended: where it was stopped, the header
     /// says how far it is, and a checkpoint goes on there to the same weights.
@@ -201,12 +237,12 @@ impl<'d> Trainer<'d> {
             self.header.underway.take().unwrap_or_else(|| Underway::of(params));
         let (mut rate, mut squares) = (0.0, Vec::new());
         let preprocessing = self.header.preprocessing.clone();
-        let loader = Loader::new(self.data, &recipe, &preprocessing, done);
+        let loader = Loader::new(self.data, &recipe, &preprocessing, done).only(self.network.ranks().map(Ranks::own));
         let mut feed = Feed::new(loader, &order, recipe.batch, before);
         for i in before..steps {
             rate = schedule.at(u64::from(done) * steps as u64 + i as u64);
             let look = &mut |params: &Params| squares = gradients::look(params, &mut reached);
-            let Some((mean, hits)) = self.step(&recipe, &mut feed, rate, look)? else { break };
+            let Some(Done { loss: mean, hits, stop }) = self.step(&recipe, &mut feed, rate, look)? else { break };
             let norm = squares.iter().sum::<f64>().sqrt();
             if !mean.is_finite() || !norm.is_finite() {
                 return Err(diverged);
@@ -217,7 +253,7 @@ impl<'d> Trainer<'d> {
             let trained = ((i + 1) * recipe.batch) as f64;
             let (loss_so_far, accuracy) = (loss / trained, right as f64 / trained);
             seen(Event::Step { epoch, step: i + 1, steps, loss: loss_so_far, accuracy });
-            if i + 1 < steps && self.stop.load(Ordering::Relaxed) {
+            if i + 1 < steps && stop {
                 self.header.underway = Some(Underway { steps: i + 1, loss, right, signs, gradient_norms, reached });
                 return Ok(false);
             }
@@ -252,18 +288,18 @@ impl<'d> Trainer<'d> {
     }
 
     /// One step on the feed's next batch: forward, loss, backward, update; meanwhile the batch after it is made. The
-    /// parameters are shown to `seen` with their gradients, before these are clipped. Returns the loss and how many samples
-    /// were right; `None` where the feed has ended.
+    /// parameters are shown to `seen` with their gradients, before these are clipped. `None` where the feed has ended.
     fn step(
         &mut self,
         recipe: &Recipe,
         feed: &mut Feed<'_>,
         rate: f32,
         seen: &mut (dyn FnMut(&Params) + Send),
-    ) -> Result<Option<(f64, usize)>, TrainError> {
-        let Self { network, optimizer, pool, teacher, .. } = self;
+    ) -> Result<Option<Done>, TrainError> {
+        let Self { network, optimizer, pool, teacher, stop, .. } = self;
         let Feed { loader, rest, ready } = feed;
-        let mut next = |network: &mut Network| rest.next().map(|(i, of)| (i, of, network.input_buffer(of.len())));
+        let mut next =
+            |network: &mut Network| rest.next().map(|(i, of)| (i, of, network.input_buffer(loader.samples(of.len()))));
         let now = match ready.take() {
             Some(batch) => Some(batch),
             None => next(network).map(|(i, of, to)| pool.install(|| loader.load(i, of, to))).transpose()?,
@@ -277,13 +313,19 @@ impl<'d> Trainer<'d> {
                 let (n, shape) = (input.n, input.shape);
                 let taught = teacher.as_mut().map(|teacher| teacher.outputs(n, shape, &input.data, maps));
                 let (output, own) = start::seen(network, input, Mode::Train, maps);
-                let hits = classes_of(&output).zip(main_classes(&labels, share)).filter(|(a, b)| a == b).count();
+                let ranks = network.ranks().cloned();
+                // The loss is the whole batch's, which all ranks compute alike: outputs are few.
+                let (scores, stop) = together::whole(ranks.as_ref(), &output, stop.load(Ordering::Relaxed));
+                let hits = classes_of(&scores).zip(main_classes(&labels, share)).filter(|(a, b)| a == b).count();
                 let buffers = network.buffers();
-                let by = taught.as_ref().map(|(outputs, _)| outputs);
-                let (mut value, grad) = objective::of_step(recipe, buffers, &output, &labels, share, by);
+                let by = taught.as_ref().map(|(outputs, _)| together::whole(ranks.as_ref(), outputs, false).0);
+                let (mut value, grad) = objective::of_step(recipe, buffers, &scores, &labels, share, by.as_deref());
+                let grad = together::own(ranks.as_ref(), buffers, grad);
+                drop((scores, by));
                 let mut inner = Vec::new();
                 if let (Some(teacher), Some((outputs, its))) = (teacher, taught) {
-                    let (of_maps, grads) = objective::of_maps(recipe.distillation.maps_weight, buffers, &own, &its);
+                    let weight = recipe.distillation.maps_weight;
+                    let (of_maps, grads) = objective::of_maps(weight, ranks.as_ref(), buffers, &own, &its);
                     (value, inner) = (value + of_maps, grads);
                     teacher.recycle(outputs);
                 }
@@ -295,7 +337,7 @@ impl<'d> Trainer<'d> {
                 }
                 optimizer.step(params, rate);
                 params.follow_average(optimizer.state().0);
-                (value, hits)
+                Done { loss: value, hits, stop }
             };
             rayon::join(step, || after.map(|(i, of, to)| loader.load(i, of, to)).transpose())
         });
@@ -303,27 +345,44 @@ impl<'d> Trainer<'d> {
         Ok(Some(done))
     }
 
-    /// Mean loss over `pictures`, and the share that the network classifies right, in evaluation mode.
+    /// Mean loss over `pictures`, and the share that the network classifies right, in evaluation mode. Ranks share the
+    /// pictures, and all of them have to call this.
     ///
     /// # Errors
     /// Where the pictures do not fit the preprocessing.
     pub fn evaluate(&mut self, pictures: &Pictures) -> Result<(f64, f64), TrainError> {
-        let (mut right, mut loss) = (0, 0.0);
         let all: Vec<usize> = (0..pictures.len()).collect();
-        for indices in all.chunks(EVAL_BATCH) {
+        let own = self.network.ranks().map_or(0..usize::MAX, |ranks| ranks.tasks(all.len().div_ceil(EVAL_BATCH)));
+        let mut figures = Vec::new();
+        for indices in all.chunks(EVAL_BATCH).take(own.end).skip(own.start) {
             let mut input = self.network.input_buffer(indices.len());
             pictures.write(indices, &self.header.preprocessing, &mut input)?;
             let labels: Vec<u32> = indices.iter().map(|&i| pictures.labels[i]).collect();
             let Self { network, pool, header, .. } = self;
             let input = Tensor::new(indices.len(), network.input_shape(), input);
             let output = pool.install(|| network.forward(input, Mode::Eval));
-            right += classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
+            let right = classes_of(&output).zip(&labels).filter(|(a, b)| a == *b).count();
             let (value, grad) = objective::plain(header.recipe.loss, network.buffers(), &output, &labels);
-            loss += value * indices.len() as f64;
+            figures.push((value * indices.len() as f64, right));
             network.recycle(grad);
             network.recycle(output);
         }
+        if let Some(ranks) = self.network.ranks() {
+            figures = together::figures(ranks, &figures, all.len().div_ceil(EVAL_BATCH));
+        }
+        let loss: f64 = figures.iter().map(|(loss, _)| loss).sum();
+        let right: usize = figures.iter().map(|(_, right)| right).sum();
         let n = pictures.len().max(1) as f64;
         Ok((loss / n, right as f64 / n))
     }
+}
+
+/// What a step has found.
+struct Done {
+    /// Mean over the batch.
+    loss: f64,
+    /// How many samples were right.
+    hits: usize,
+    /// Whether this is to be the last step for now.
+    stop: bool,
 }

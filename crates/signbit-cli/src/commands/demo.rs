@@ -76,7 +76,15 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     if !args.force {
         check_folder(dir, &recipe)?;
     }
-    let training = Training { data: &data, isa, threads, out: out.of_parts(), start: Start::Anew, epochs_given: true };
+    let training = Training {
+        data: &data,
+        isa,
+        threads,
+        out: out.of_parts(),
+        start: Start::Anew,
+        epochs_given: true,
+        ranks: None,
+    };
     let run = dir.join("run");
     let mut twin = training.prepare(recipe.as_twin(Some(TWIN_LEARNING_RATE)), &run.join(TWIN_FOLDER))?;
     let mut bits = training.prepare(recipe, &run)?;

@@ -6,17 +6,20 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use signbit_train::checkpoint::{self, FILE_NAME, TWIN_FOLDER};
-use signbit_train::data::DataOptions;
+use signbit_train::data::{DataOptions, DataSet};
 use signbit_train::optim::Decay;
 use signbit_train::quantizer;
 use signbit_train::recipe::{LossKind, NETWORKS, OptimizerKind, Recipe, ScaleFactor};
+
+use signbit::Isa;
 
 use super::training::{Prepared, Start, Training};
 use crate::args::{JsonArg, ThreadsArg, isa_from_env};
 use crate::failure::Failure;
 use crate::files;
 use crate::interrupt;
-use crate::output::{counted, percent};
+use crate::output::{Out, counted, percent};
+use crate::ranks::Ranks;
 use crate::report::{self, Known, PAGE, Way};
 
 /// How long the report measures the speed.
@@ -144,7 +147,26 @@ fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
 }
 
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
+    match Ranks::join()? {
+        Some(ranks) => ranks.end(train(args, Some(&ranks))),
+        None => train(args, None),
+    }
+}
+
+/// What a training needs before it begins.
+struct Ready {
+    out: Out,
+    isa: Isa,
+    threads: usize,
+    data: DataSet,
+    recipe: Recipe,
+    start: Start,
+    epochs_given: bool,
+}
+
+fn ready(args: &TrainArgs, first: bool) -> Result<Ready, Failure> {
     let out = args.json.out().working_on();
+    let out = if first { out } else { out.silent() };
     let (isa, threads) = (isa_from_env()?, args.threads.threads());
     // The recipe comes first: a wrong option is told before any data is read.
     let recipe = recipe(args)?;
@@ -156,15 +178,47 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
     };
     let names_epochs = |set: &String| set.split('=').next().is_some_and(|key| key.trim() == "epochs");
     let epochs_given = args.epochs.is_some() || args.set.iter().any(names_epochs);
-    let training = Training { data: &data, isa, threads, out, start, epochs_given };
-    // Both are looked at before either begins.
-    let mut twin = match args.twin {
-        true => Some(training.prepare(twin_recipe(args, &recipe)?, &args.out.join(TWIN_FOLDER))?),
+    Ok(Ready { out, isa, threads, data, recipe, start, epochs_given })
+}
+
+/// The network, and its twin, if there is to be one. Both are looked at before either begins.
+fn prepared<'d>(
+    args: &TrainArgs,
+    ready: &'d Ready,
+    ranks: Option<&'d Ranks>,
+) -> Result<(Prepared<'d>, Option<Prepared<'d>>), Failure> {
+    let Ready { out, isa, threads, ref data, ref recipe, start, epochs_given } = *ready;
+    let training = Training { data, isa, threads, out, start, epochs_given, ranks };
+    let twin = match args.twin {
+        true => Some(training.prepare(twin_recipe(args, recipe)?, &args.out.join(TWIN_FOLDER))?),
         false => None,
     };
-    let mut binary = training.prepare(recipe, &args.out)?;
+    Ok((training.prepare(recipe.clone(), &args.out)?, twin))
+}
+
+/// Trains, alone or as one of several processes.
+fn train(args: &TrainArgs, ranks: Option<&Ranks>) -> Result<(), Failure> {
+    let first = ranks.is_none_or(Ranks::is_first);
+    let ready = ready(args, first);
+    // Processes find out together whether any of them cannot begin.
+    let ready = match ranks {
+        Some(ranks) => ranks.agree(ready, |_| 0)?,
+        None => ready?,
+    };
+    let prepared = prepared(args, &ready, ranks);
+    let fingerprint = |(binary, twin): &(Prepared<'_>, Option<Prepared<'_>>)| {
+        binary.fingerprint() ^ twin.as_ref().map_or(0, Prepared::fingerprint)
+    };
+    let (mut binary, mut twin) = match ranks {
+        Some(ranks) => ranks.agree(prepared, fingerprint)?,
+        None => prepared?,
+    };
+    let Ready { out, isa, threads, ref data, .. } = ready;
     // Before anything is written: from then on Ctrl-C ends with a run that goes on.
     let stop = interrupt::raised()?;
+    if let Some(ranks) = ranks {
+        ranks.watch(&stop, &args.out);
+    }
     binary.begin()?;
     twin.as_mut().map_or(Ok(()), Prepared::begin)?;
     let done = binary.train(&stop)?;
@@ -179,13 +233,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Failure> {
         let accuracy = percent(twin.test_accuracy);
         out.text(format_args!("the same network in real numbers: {accuracy}, a gap of {gap:.2} percentage points"))?;
     }
-    if !args.no_report {
+    if !args.no_report && first {
         let page = args.out.join(PAGE);
         report::write(
             &args.out,
             &files::run(&args.out)?,
             &page,
-            &data,
+            data,
             Way { isa, threads },
             REPORT_SECONDS,
             Known::default(),

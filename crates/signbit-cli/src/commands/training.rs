@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use serde_json::json;
@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::files::RECIPE;
 use crate::output::{Out, counted, percent};
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::tensorboard::{self, Events, Layers};
 
 /// The file of figures inside of a run's folder.
@@ -55,6 +56,8 @@ pub(crate) struct Training<'d> {
     pub(crate) start: Start,
     /// Whether the recipe's number of epochs was asked for: only that may differ from a run that goes on.
     pub(crate) epochs_given: bool,
+    /// The processes that share it, if there are several. The first one of them writes.
+    pub(crate) ranks: Option<&'d Ranks>,
 }
 
 /// A training that has passed all checks and has written nothing yet.
@@ -69,6 +72,8 @@ pub(crate) struct Prepared<'d> {
     events: Option<Events>,
     /// Locked as long as it is open.
     lock: Option<File>,
+    /// Whether this process is the one that writes.
+    writes: bool,
 }
 
 impl<'d> Training<'d> {
@@ -77,7 +82,8 @@ impl<'d> Training<'d> {
         let label = if recipe.twin { "twin" } else { "binary" };
         let there = run.join(FILE_NAME).exists();
         // Before it is read: a training that is just ending must not be overwritten by what it was earlier.
-        let lock = if there { Some(lock(run)?) } else { None };
+        let writes = self.ranks.is_none_or(Ranks::is_first);
+        let lock = if there && writes { Some(lock(run)?) } else { None };
         if there && self.start == Start::New {
             return Err(Failure::path(run, "there is a run already; --resume goes on with it, --force starts anew"));
         }
@@ -88,6 +94,9 @@ impl<'d> Training<'d> {
             false => Trainer::new(recipe, self.data, self.threads)?,
         };
         trainer.network.set_isa(self.isa);
+        if let Some(ranks) = self.ranks {
+            trainer.share(ranks.exchange().clone())?;
+        }
         let seconds = earlier_seconds(run, &trainer.header.history);
         Ok(Prepared {
             trainer,
@@ -98,6 +107,7 @@ impl<'d> Training<'d> {
             seconds,
             events: None,
             lock,
+            writes,
         })
     }
 
@@ -124,9 +134,17 @@ impl<'d> Training<'d> {
 }
 
 impl Prepared<'_> {
+    /// What all processes of a training must begin with.
+    pub(crate) fn fingerprint(&self) -> u32 {
+        self.trainer.fingerprint()
+    }
+
     /// Makes the folder, locks it and writes into it, so that a folder that cannot be written is known before the
     /// training.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        if !self.writes {
+            return Ok(());
+        }
         let run = &self.run;
         fs::create_dir_all(run).map_err(|e| Failure::path(run, format!("cannot make the run's folder: {e}")))?;
         if self.lock.is_none() {
@@ -166,7 +184,7 @@ impl Prepared<'_> {
         progress.aside(|| self.tell_start())?;
         self.trainer.stop_on(stop.clone());
         while !self.trainer.finished() {
-            if stop.load(Ordering::Relaxed) {
+            if self.trainer.told_to_stop() {
                 progress.end();
                 return Err(Failure::Stopped(self.stopped()));
             }
@@ -177,6 +195,9 @@ impl Prepared<'_> {
                 }
                 progress.step(&event, epochs, batch, test);
             })?;
+            if !self.writes {
+                continue;
+            }
             if ended {
                 self.keep_best()?;
             }

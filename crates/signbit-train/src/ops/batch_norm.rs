@@ -7,7 +7,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 use signbit_model::{DType, ValueType};
 
-use super::rows::{channel_sums, per_task, prepared_channel_sums};
+use super::rows::{channel_sums, per_task, prepared_channel_sums, whole_rows};
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
@@ -106,10 +106,10 @@ impl Norm {
             self.affine = self.folded(cx.params);
             return;
         }
-        let n = x.rows() as f64;
+        let n = whole_rows(cx.ranks, x) as f64;
         // Sums of differences from the running mean: no cancellation in E[x^2] - E[x]^2 once it has settled.
         let shift = cx.params.state(self.mean).to_vec();
-        let sums = channel_sums(&x.data, &x.data, x.shape.c, |x, _, c| {
+        let sums = channel_sums(cx.ranks, &x.data, &x.data, x.shape.c, |x, _, c| {
             let d = x - shift[c];
             (d, d * d)
         });
@@ -140,13 +140,14 @@ impl Norm {
     ) {
         let c = x.shape.c;
         let (mean, inv) = (&self.batch_mean[..c], &self.batch_inv[..c]);
-        let sums = prepared_channel_sums(&x.data, dy, c, prepare, |x, d, c| (d, d * ((x - mean[c]) * inv[c])));
+        let of = |x: f32, d: f32, c: usize| (d, d * ((x - mean[c]) * inv[c]));
+        let sums = prepared_channel_sums(cx.ranks, &x.data, dy, c, prepare, of);
         for (param, sums) in [(self.beta, &sums.0), (self.gamma, &sums.1)] {
             if let Some(param) = param {
                 cx.params.grad_mut(param).iter_mut().zip(sums).for_each(|(g, s)| *g = *s as f32);
             }
         }
-        let n = x.rows() as f64;
+        let n = whole_rows(cx.ranks, x) as f64;
         // dx = m dy + u x + v, with the constant and the linear part collected per channel.
         let m = &self.affine.m;
         let u: Vec<f32> = (0..c).map(|i| -(m[i] * inv[i]) * (sums.1[i] / n) as f32).collect();

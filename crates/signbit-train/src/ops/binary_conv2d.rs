@@ -105,7 +105,7 @@ impl Operator for BinaryConv2d {
         let to =
             dx.as_deref_mut().map(|out| Dx { weights: self.weights.last_signs(), scale: self.weights.alpha(), out });
         let dw = self.weights.grad(cx.params);
-        im2row.backward(cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
+        im2row.backward(cx.ranks, cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
         self.weights.finish_gradient(cx.params, conv.k());
         let shape = x.shape();
         cx.buffers.give(pass.grad.data);

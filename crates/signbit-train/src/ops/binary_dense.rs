@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
-use super::binary_weights::{BinaryWeights, TASK};
+use super::binary_weights::{BinaryWeights, TASK, complete, own_tasks};
 use super::shapes::dense_output;
 use super::weight_scale::WeightScale;
 use crate::gemm::{Mat, MatMut};
@@ -15,6 +15,7 @@ use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::Init;
 use crate::quantizer::Quantizer;
+use crate::ranks;
 use crate::tensor::{Tensor, Value};
 
 /// y = alpha_o * (sign(W) x), over bits or over real numbers. See [`BinaryDense::add`].
@@ -70,37 +71,55 @@ impl Operator for BinaryDense {
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
         let conv = self.at(inputs[0].n());
         let mut out = cx.buffers.real(conv.n * self.outputs);
-        self.weights.forward(cx, &conv, inputs[0], &mut out, |weights, cx, x, out| {
-            weights.times_real(cx, &x.data, x.n, out);
+        self.weights.forward(cx, &conv, inputs[0], &mut out, |weights, cx, x, out| match cx.ranks {
+            Some(ranks) => {
+                let whole = cx.gathered(&x.data);
+                weights.times_real(cx, &whole, ranks.whole(), out);
+                cx.buffers.give(whole);
+            }
+            None => weights.times_real(cx, &x.data, x.n, out),
         });
         Value::Real(Tensor::new(conv.n, Shape::vector(self.outputs), out))
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0);
-        let (n, k, outputs) = (x.n(), self.k, self.outputs);
+        let (own, k, outputs) = (x.n(), self.k, self.outputs);
         let mut dy = pass.grad.data;
-        let mut unpacked = cx.buffers.real(if matches!(x, Value::Bits(_)) { n * k } else { 0 });
-        let real_x = match x {
+        let mut unpacked = cx.buffers.real(if matches!(x, Value::Bits(_)) { own * k } else { 0 });
+        let mut real_x = match x {
             Value::Bits(x) => {
                 bits::unpack_signs(cx.isa, &x.words, k, &mut unpacked);
                 &unpacked
             }
             Value::Real(x) => &x.data,
         };
+        // Ranks share the channels, over the whole batch; that is less to send than each rank's sum over its samples.
+        let n = ranks::whole(cx.ranks, own);
+        let mut gathered = Vec::new();
+        if cx.ranks.is_some() {
+            gathered = cx.gathered(real_x);
+            real_x = &gathered;
+            let whole = cx.gathered(&dy);
+            cx.buffers.give(std::mem::replace(&mut dy, whole));
+        }
         let (gemm, dw) = (cx.gemm, self.weights.grad(cx.params));
-        dw.par_chunks_mut(TASK * k).enumerate().for_each(|(i, dw)| {
+        let tasks = own_tasks(cx.ranks, dw, TASK * k);
+        let first = tasks.start / k.max(1);
+        dw[tasks].par_chunks_mut(TASK * k).enumerate().for_each(|(i, dw)| {
             let channels = dw.len() / k;
-            let dy = Mat::columns(&dy, n, i * TASK, channels, outputs).t();
+            let dy = Mat::columns(&dy, n, first + i * TASK, channels, outputs).t();
             gemm.product(MatMut::new(dw, channels, k), dy, Mat::new(real_x, n, k), false, 1);
         });
+        complete(cx.ranks, dw, TASK * k);
         self.weights.finish_gradient(cx.params, k);
         let dx = pass.wanted[0].then(|| {
             self.weights.times_alpha(&mut dy);
-            let mut dx = cx.buffers.real(n * k);
-            self.weights.gradient_times_signs(cx, &dy, n, &mut dx);
-            Tensor::new(n, x.shape(), dx)
+            let mut dx = cx.buffers.real(own * k);
+            self.weights.gradient_times_signs(cx, &dy, n, k, &mut dx);
+            Tensor::new(own, x.shape(), dx)
         });
+        cx.buffers.give(gathered);
         cx.buffers.give(unpacked);
         cx.buffers.give(dy);
         vec![dx]

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::mem::take;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ use crate::network::NetworkBuilder;
 use crate::op::{Context, Mode};
 use crate::params::{Init, ParamId, Params, Role};
 use crate::quantizer::{self, Kind, Quantizer};
+use crate::ranks::Ranks;
 use crate::tensor::{BitTensor, Tensor, Value};
 
 /// Output channels, or columns, of one task of a dense product: a multiple of 64, and with a thousand inputs a mebibyte.
@@ -174,23 +176,29 @@ impl BinaryWeights {
     }
 
     /// `out[n, c_out]` = x `[n, k]` times the transposed signs. Each task unpacks a block of output channels, which
-    /// stays in its second-level cache until it is used, and writes them as rows; the last pass turns the result.
+    /// stays in its second-level cache until it is used, and writes them as rows; the last pass turns the result. Ranks
+    /// share the tasks: `x` is of the whole batch, `out` of this rank's samples.
     pub(super) fn times_real(&self, cx: &mut Context<'_>, x: &[f32], n: usize, out: &mut [f32]) {
         let (k, row) = (x.len() / n.max(1), bits::words(x.len() / n.max(1)));
         let c_out = self.rows.len() / row;
         let (gemm, isa) = (cx.gemm, cx.isa);
         let mut turned = cx.buffers.real(c_out * n);
-        turned.par_chunks_mut(TASK * n).zip(self.rows.par_chunks(TASK * row)).for_each(|(turned, rows)| {
-            with_scratch(rows.len() / row * k, |signs| {
-                let channels = rows.len() / row;
-                bits::unpack_signs(isa, rows, k, signs);
-                let product = MatMut::new(turned, channels, n);
-                gemm.product(product, Mat::new(signs, channels, k), Mat::new(x, n, k).t(), false, 1);
-            });
-        });
+        let own = own_tasks(cx.ranks, &turned, TASK * n);
+        let tasks = turned[own.clone()].par_chunks_mut(TASK * n);
+        tasks.zip(self.rows[own.start / n * row..own.end / n * row].par_chunks(TASK * row)).for_each(
+            |(turned, rows)| {
+                with_scratch(rows.len() / row * k, |signs| {
+                    let channels = rows.len() / row;
+                    bits::unpack_signs(isa, rows, k, signs);
+                    let product = MatMut::new(turned, channels, n);
+                    gemm.product(product, Mat::new(signs, channels, k), Mat::new(x, n, k).t(), false, 1);
+                });
+            },
+        );
+        let first = complete(cx.ranks, &mut turned, TASK * n);
         out.par_chunks_mut(TURN * c_out).enumerate().for_each(|(i, out)| {
             for (j, channel) in turned.chunks_exact(n).enumerate() {
-                for (out, value) in out[j..].iter_mut().step_by(c_out).zip(&channel[i * TURN..]) {
+                for (out, value) in out[j..].iter_mut().step_by(c_out).zip(&channel[first + i * TURN..]) {
                     *out = *value;
                 }
             }
@@ -199,14 +207,16 @@ impl BinaryWeights {
     }
 
     /// `dx[n, k]` = dy `[n, c_out]` times the signs. Each task takes a block of the columns of dx and unpacks what it
-    /// needs of every row.
-    pub(super) fn gradient_times_signs(&self, cx: &mut Context<'_>, dy: &[f32], n: usize, dx: &mut [f32]) {
-        let k = dx.len() / n.max(1);
+    /// needs of every row. Ranks share the tasks: `dy` is of the whole batch, `dx` of this rank's samples.
+    pub(super) fn gradient_times_signs(&self, cx: &mut Context<'_>, dy: &[f32], n: usize, k: usize, dx: &mut [f32]) {
         let (row, block) = (bits::words(k), TASK * n);
         let c_out = self.rows.len() / row;
         let (gemm, isa) = (cx.gemm, cx.isa);
         let mut blocks = cx.buffers.real(k.div_ceil(TASK) * block);
-        blocks.par_chunks_mut(block).enumerate().for_each(|(i, dx)| {
+        let own = own_tasks(cx.ranks, &blocks, block);
+        let before = own.start / block.max(1);
+        blocks[own].par_chunks_mut(block).enumerate().for_each(|(i, dx)| {
+            let i = before + i;
             let columns = TASK.min(k - i * TASK);
             with_scratch(c_out * columns, |signs| {
                 let words = i * TASK / 64..i * TASK / 64 + bits::words(columns);
@@ -217,9 +227,10 @@ impl BinaryWeights {
                 gemm.product(product, Mat::new(dy, n, c_out), Mat::new(signs, c_out, columns), false, 1);
             });
         });
+        let first = complete(cx.ranks, &mut blocks, block);
         dx.par_chunks_mut(k).enumerate().for_each(|(sample, dx)| {
             for (dx, block) in dx.chunks_mut(TASK).zip(blocks.chunks_exact(block)) {
-                dx.copy_from_slice(&block[sample * dx.len()..][..dx.len()]);
+                dx.copy_from_slice(&block[(first + sample) * dx.len()..][..dx.len()]);
             }
         });
         cx.buffers.give(blocks);
@@ -301,6 +312,22 @@ impl BinaryWeights {
         self.binarise(Isa::best(), params, k, &mut vec![], &mut rows, &mut alpha);
         (ModelTensor::Bits { shape, rows }, self.scale.is_some().then_some(alpha))
     }
+}
+
+/// The numbers of `all` that this rank computes, in tasks of `len`: all of them, unless ranks share the work.
+pub(super) fn own_tasks(ranks: Option<&Ranks>, all: &[f32], len: usize) -> Range<usize> {
+    ranks.map_or(0..all.len(), |ranks| {
+        let tasks = ranks.tasks(all.len().div_ceil(len.max(1)));
+        (tasks.start * len).min(all.len())..(tasks.end * len).min(all.len())
+    })
+}
+
+/// Takes what other ranks have computed of `all`. Returns where this rank's samples begin in the batch.
+pub(super) fn complete(ranks: Option<&Ranks>, all: &mut [f32], len: usize) -> usize {
+    ranks.map_or(0, |ranks| {
+        ranks.gather_tasks(all, len);
+        ranks.own().start
+    })
 }
 
 /// Turns the `k` bits of a row.

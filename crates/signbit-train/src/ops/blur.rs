@@ -68,7 +68,7 @@ impl Operator for Blur {
         let mut dx = cx.buffers.real(conv.n * shape.elements());
         let (kernel, dy) = (cx.params.state(self.kernel), pass.grad.data);
         // Without weight gradients the input's values play no part.
-        depthwise::backward(&conv, cx.buffers, None, kernel, &dy, &mut [], &mut dx);
+        depthwise::backward(None, &conv, cx.buffers, None, kernel, &dy, &mut [], &mut dx);
         cx.buffers.give(dy);
         vec![Some(Tensor::new(conv.n, shape, dx))]
     }

@@ -112,7 +112,7 @@ impl Operator for Conv2d {
             };
             let (weights, dw) = cx.params.value_and_grad(self.weight);
             let to = dx.as_deref_mut().unwrap_or_default();
-            depthwise::backward(&conv, cx.buffers, Some(real_x), weights, &pass.grad.data, dw, to);
+            depthwise::backward(cx.ranks, &conv, cx.buffers, Some(real_x), weights, &pass.grad.data, dw, to);
             cx.buffers.give(unpacked);
             cx.buffers.give(pass.grad.data);
             return vec![dx.map(|dx| Tensor::new(conv.n, x.shape(), dx))];
@@ -121,7 +121,7 @@ impl Operator for Conv2d {
         let load = load(cx.isa, &im2row, conv, x);
         let (weights, dw) = cx.params.value_and_grad(self.weight);
         let to = dx.as_deref_mut().map(|out| Dx { weights, scale: None, out });
-        im2row.backward(cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
+        im2row.backward(cx.ranks, cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
         cx.buffers.give(pass.grad.data);
         vec![dx.map(|dx| Tensor::new(conv.n, x.shape(), dx))]
     }

@@ -10,7 +10,8 @@ use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::{Init, ParamId, Role};
-use crate::tensor::{Tensor, Value};
+use crate::ranks::{self, Ranks};
+use crate::tensor::{Buffers, Tensor, Value};
 
 /// y = W x + bias over a real or a binary vector. See [`Dense::add`].
 #[derive(Debug)]
@@ -57,6 +58,16 @@ impl Dense {
     }
 }
 
+/// This rank's rows of `c` numbers of the whole batch's.
+fn own_rows(ranks: Option<&Ranks>, buffers: &mut Buffers, whole: Vec<f32>, c: usize) -> Vec<f32> {
+    let Some(ranks) = ranks else { return whole };
+    let own = ranks.own();
+    let mut rows = buffers.real(own.len() * c);
+    rows.copy_from_slice(&whole[own.start * c..own.end * c]);
+    buffers.give(whole);
+    rows
+}
+
 impl Operator for Dense {
     fn kind(&self) -> &'static str {
         "dense"
@@ -71,9 +82,16 @@ impl Operator for Dense {
     }
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
-        let n = inputs[0].n();
+        let own = inputs[0].n();
         let mut unpacked = Self::unpack_buffer(cx, inputs[0]);
-        let x = Self::real_input(cx, inputs[0], &mut unpacked);
+        let mut x = Self::real_input(cx, inputs[0], &mut unpacked);
+        // A product of fewer rows may be rounded otherwise: with several ranks each one computes the whole batch's.
+        let n = ranks::whole(cx.ranks, own);
+        let mut gathered = Vec::new();
+        if cx.ranks.is_some() {
+            gathered = cx.gathered(x);
+            x = &gathered;
+        }
         let mut out = cx.buffers.real(n * self.outputs);
         let weights = cx.params.value(self.weight);
         if cx.mode == Mode::Eval {
@@ -91,27 +109,38 @@ impl Operator for Dense {
                 }
             }
         }
+        cx.buffers.give(gathered);
         cx.buffers.give(unpacked);
-        Value::Real(Tensor::new(n, Shape::vector(self.outputs), out))
+        let out = own_rows(cx.ranks, cx.buffers, out, self.outputs);
+        Value::Real(Tensor::new(own, Shape::vector(self.outputs), out))
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
-        let (x, dy) = (pass.input(0), pass.grad.data);
-        let (n, k, outputs, threads) = (x.n(), self.k, self.outputs, rayon::current_num_threads());
+        let (x, mut dy) = (pass.input(0), pass.grad.data);
+        let (own, k, outputs, threads) = (x.n(), self.k, self.outputs, rayon::current_num_threads());
         let mut unpacked = Self::unpack_buffer(cx, x);
-        let real_x = Self::real_input(cx, x, &mut unpacked);
+        let mut real_x = Self::real_input(cx, x, &mut unpacked);
+        let n = ranks::whole(cx.ranks, own);
+        let mut gathered = Vec::new();
+        if cx.ranks.is_some() {
+            gathered = cx.gathered(real_x);
+            real_x = &gathered;
+            let whole = cx.gathered(&dy);
+            cx.buffers.give(std::mem::replace(&mut dy, whole));
+        }
         let dy_mat = Mat::new(&dy, n, outputs);
         let (weights, dw) = cx.params.value_and_grad(self.weight);
         cx.gemm.product(MatMut::new(dw, outputs, k), dy_mat.t(), Mat::new(real_x, n, k), false, threads);
         let dx = pass.wanted[0].then(|| {
             let mut dx = cx.buffers.real(n * k);
             cx.gemm.product(MatMut::new(&mut dx, n, k), dy_mat, Mat::new(weights, outputs, k), false, threads);
-            Tensor::new(n, x.shape(), dx)
+            Tensor::new(own, x.shape(), own_rows(cx.ranks, cx.buffers, dx, k))
         });
         if let Some(bias) = self.bias {
-            let (sums, _) = rows::channel_sums(&dy, &dy, outputs, |d, _, _| (d, 0.0));
+            let (sums, _) = rows::channel_sums(None, &dy, &dy, outputs, |d, _, _| (d, 0.0));
             cx.params.grad_mut(bias).iter_mut().zip(sums).for_each(|(g, s)| *g = s as f32);
         }
+        cx.buffers.give(gathered);
         cx.buffers.give(unpacked);
         cx.buffers.give(dy);
         vec![dx]

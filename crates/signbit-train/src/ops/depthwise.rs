@@ -5,12 +5,10 @@ use pulp::Arch;
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
+use super::rows::add_parts;
 use super::shapes::geometry_of;
+use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
-
-/// Into how many parts a batch is cut, each with its own sum of weight gradients. Fixed, so that the sums do not depend
-/// on the number of threads.
-const PARTS: usize = 10;
 
 /// Whether every channel has its own filter and nothing else.
 pub(super) fn is_depthwise(conv: &Conv) -> bool {
@@ -20,6 +18,7 @@ pub(super) fn is_depthwise(conv: &Conv) -> bool {
 /// Writes the gradients by the weights, `dw` `[c, kh, kw]` (none where it is empty; else `x` is needed), and by the
 /// input, `dx` `[n, h, w, c]` (none where it is empty).
 pub(super) fn backward(
+    ranks: Option<&Ranks>,
     conv: &Conv,
     buffers: &mut Buffers,
     x: Option<&[f32]>,
@@ -30,7 +29,7 @@ pub(super) fn backward(
 ) {
     let (c, taps) = (conv.c_in, conv.taps());
     let (x_len, dy_len) = (conv.h * conv.w * c, conv.out_h() * conv.out_w() * c);
-    let per_part = conv.n.div_ceil(PARTS).max(1);
+    let per_part = per_part(ranks, conv.n);
     let parts = conv.n.div_ceil(per_part);
     // Taps outermost, so that the channels of a tap lie side by side.
     let turned: Vec<f32> = (0..taps * c).map(|i| weights[i % c * taps + i / c]).collect();
@@ -52,9 +51,11 @@ pub(super) fn backward(
             sample(conv, x, &turned, dy, dw, dx);
         }
     });
-    for (i, d) in dw.iter_mut().enumerate() {
-        let place = i % taps * c + i / taps;
-        *d = sums.chunks_exact(taps * c).map(|sum| sum[place]).sum();
+    if !dw.is_empty() {
+        let mut total = buffers.real(taps * c);
+        add_parts(ranks, &sums, &mut total);
+        dw.iter_mut().enumerate().for_each(|(i, d)| *d = total[i % taps * c + i / taps]);
+        buffers.give(total);
     }
     buffers.give(sums);
 }

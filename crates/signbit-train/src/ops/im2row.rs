@@ -10,14 +10,11 @@ use signbit_kernels::Conv;
 use super::rows::add_parts;
 use super::winograd::Winograd;
 use crate::gemm::{Gemm, Mat, MatMut};
+use crate::ranks::{PARTS, Ranks, per_part};
 use crate::tensor::Buffers;
 
 /// Numbers in a block of rows: a mebibyte, half of a second-level cache.
 const BLOCK: usize = 256 * 1024;
-/// Into how many parts a batch is cut, each with its own sum of weight gradients. Fixed, so that the
-/// sums do not depend on the number of threads.
-pub(super) const PARTS: usize = 10;
-
 /// A convolution's sizes, spelt out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Im2Row {
@@ -193,6 +190,7 @@ impl Im2Row {
     /// `dx_weights` and `dx_scale` give dx = (dy * dx_scale) * dx_weights.
     pub(super) fn backward(
         &self,
+        ranks: Option<&Ranks>,
         gemm: &dyn Gemm,
         buffers: &mut Buffers,
         load: impl Fn(usize, usize, &mut [f32]) + Sync,
@@ -200,15 +198,16 @@ impl Im2Row {
         dw: &mut [f32],
         dx: Option<Dx<'_>>,
     ) {
-        match Winograd::new(self.conv, self.pad) {
-            Some(winograd) => winograd.backward(gemm, buffers, load, dy, dw, dx),
-            None => self.plain_backward(gemm, buffers, load, dy, dw, dx),
+        match Winograd::new(self.conv, self.pad, per_part(ranks, self.conv.n)) {
+            Some(winograd) => winograd.backward(ranks, gemm, buffers, load, dy, dw, dx),
+            None => self.plain_backward(ranks, gemm, buffers, load, dy, dw, dx),
         }
     }
 
     /// [`Im2Row::backward`] by products over receptive fields, whatever the geometry.
     pub(super) fn plain_backward(
         &self,
+        ranks: Option<&Ranks>,
         gemm: &dyn Gemm,
         buffers: &mut Buffers,
         load: impl Fn(usize, usize, &mut [f32]) + Sync,
@@ -217,7 +216,7 @@ impl Im2Row {
         dx: Option<Dx<'_>>,
     ) {
         let conv = &self.conv;
-        let per_part = conv.n.div_ceil(PARTS).max(1);
+        let per_part = per_part(ranks, conv.n);
         let parts = conv.n.div_ceil(per_part);
         let (dy_len, dx_len) = (self.out_h * self.out_w * conv.c_out, conv.h * conv.w * conv.c_in);
         let scaled_len = self.block_rows() * self.out_w * conv.c_out;
@@ -247,7 +246,7 @@ impl Im2Row {
                     }
                 }
             });
-        add_parts(&sums, dw);
+        add_parts(ranks, &sums, dw);
         buffers.give(sums);
         buffers.give(scratch);
     }

@@ -33,6 +33,7 @@ mod shapes;
 mod sigmoid;
 mod sign;
 mod slice;
+mod split;
 mod weight_scale;
 mod winograd;
 

@@ -54,7 +54,7 @@ impl Operator for PRelu {
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0).real();
         let (mut grad, c) = (pass.grad, x.shape.c);
-        let sums = channel_sums(&x.data, &grad.data, c, |x, d, _| (if x > 0.0 { 0.0 } else { d * x }, 0.0));
+        let sums = channel_sums(cx.ranks, &x.data, &grad.data, c, |x, d, _| (if x > 0.0 { 0.0 } else { d * x }, 0.0));
         let (slope, d_slope) = cx.params.value_and_grad(self.slope);
         d_slope.iter_mut().zip(&sums.0).for_each(|(g, s)| *g = *s as f32);
         let rows = per_task(x.rows(), c) * c;

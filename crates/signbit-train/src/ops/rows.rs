@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use signbit_kernels::elementwise::{self, Elementwise};
 use signbit_kernels::{Isa, bits};
 
+use super::split::{Pair, Split};
+use crate::ranks::{self, Ranks};
 use crate::tensor::{BitTensor, Buffers, Tensor, Value};
 
 /// Parts of a sum over rows.
@@ -52,8 +54,12 @@ pub(super) fn elementwise(isa: Isa, buffers: &mut Buffers, x: &Tensor, op: &Elem
     })
 }
 
-/// `total` = the sum of the parts, which follow one another in `parts`, added in order.
-pub(super) fn add_parts(parts: &[f32], total: &mut [f32]) {
+/// `total` = the sum of the parts, which follow one another in `parts`, added in order; of all ranks' parts, if there are
+/// several.
+pub(super) fn add_parts(ranks: Option<&Ranks>, parts: &[f32], total: &mut [f32]) {
+    if let Some(ranks) = ranks {
+        return ranks.sum_parts(parts, total);
+    }
     let (first, rest) = parts.split_at(total.len());
     total.copy_from_slice(first);
     for part in rest.chunks_exact(total.len()) {
@@ -61,42 +67,66 @@ pub(super) fn add_parts(parts: &[f32], total: &mut [f32]) {
     }
 }
 
-/// Two sums per channel over all rows of `x` and `y`: `f(x, y, channel) -> (first, second)`.
+/// Rows of the whole batch of which `x` is this rank's share.
+pub(super) fn whole_rows(ranks: Option<&Ranks>, x: &Tensor) -> usize {
+    x.rows() / x.n.max(1) * ranks::whole(ranks, x.n)
+}
+
+/// Two sums per channel over all rows of `x` and `y`, of all ranks, if there are several:
+/// `f(x, y, channel) -> (first, second)`.
 pub(super) fn channel_sums(
+    ranks: Option<&Ranks>,
     x: &[f32],
     y: &[f32],
     c: usize,
     f: impl Fn(f32, f32, usize) -> (f32, f32) + Sync,
-) -> (Vec<f64>, Vec<f64>) {
-    let part = part_len(x.len(), c);
-    let sums = x.par_chunks(part).zip(y.par_chunks(part)).map(|(x, y)| {
+) -> Pair {
+    let split = Split::new(ranks, x.len(), c, part_len);
+    let (part, middle) = (split.part, split.middle());
+    let sum = |x: &[f32], y: &[f32]| {
         let mut sums = Sums::new(c);
         for (x, y) in x.chunks(F32_ROWS * c).zip(y.chunks(F32_ROWS * c)) {
             sums.add(x, y, &f);
         }
-        sums
-    });
-    Sums::total(sums.collect(), c)
+        sums.total
+    };
+    let sums = x[middle.clone()].par_chunks(part).zip(y[middle].par_chunks(part)).map(|(x, y)| sum(x, y));
+    split.total(sums.collect(), x, y, sum)
 }
 
 /// As [`channel_sums`], where `prepare(x, y)` rewrites each block of rows of `y` before it is summed.
 pub(super) fn prepared_channel_sums(
+    ranks: Option<&Ranks>,
     x: &[f32],
     y: &mut [f32],
     c: usize,
     prepare: impl Fn(&[f32], &mut [f32]) + Sync,
     f: impl Fn(f32, f32, usize) -> (f32, f32) + Sync,
-) -> (Vec<f64>, Vec<f64>) {
-    let part = part_len(x.len(), c);
-    let sums = x.par_chunks(part).zip(y.par_chunks_mut(part)).map(|(x, y)| {
-        let mut sums = Sums::new(c);
+) -> Pair {
+    let split = Split::new(ranks, x.len(), c, part_len);
+    let (part, middle) = (split.part, split.middle());
+    let blocks = |x: &[f32], y: &mut [f32], sums: &mut Sums| {
         for (x, y) in x.chunks(F32_ROWS * c).zip(y.chunks_mut(F32_ROWS * c)) {
             prepare(x, y);
             sums.add(x, y, &f);
         }
-        sums
+    };
+    for piece in [0..middle.start, middle.end..x.len()] {
+        blocks(&x[piece.clone()], &mut y[piece], &mut Sums::new(c));
+    }
+    let sums = x[middle.clone()].par_chunks(part).zip(y[middle].par_chunks_mut(part)).map(|(x, y)| {
+        let mut sums = Sums::new(c);
+        blocks(x, y, &mut sums);
+        sums.total
     });
-    Sums::total(sums.collect(), c)
+    let sums = sums.collect();
+    split.total(sums, x, y, |x, y| {
+        let mut sums = Sums::new(c);
+        for (x, y) in x.chunks(F32_ROWS * c).zip(y.chunks(F32_ROWS * c)) {
+            sums.add(x, y, &f);
+        }
+        sums.total
+    })
 }
 
 fn part_len(len: usize, c: usize) -> usize {
@@ -105,7 +135,7 @@ fn part_len(len: usize, c: usize) -> usize {
 
 /// Sums of one part: f32 within a block of rows, f64 over the blocks.
 struct Sums {
-    total: (Vec<f64>, Vec<f64>),
+    total: Pair,
     block: (Vec<f32>, Vec<f32>),
 }
 
@@ -153,16 +183,6 @@ impl Sums {
         );
         self.total.0.iter_mut().zip(&self.block.0).for_each(|(t, s)| *t += f64::from(*s));
         self.total.1.iter_mut().zip(&self.block.1).for_each(|(t, s)| *t += f64::from(*s));
-    }
-
-    /// The sums of all parts, in their order.
-    fn total(parts: Vec<Self>, c: usize) -> (Vec<f64>, Vec<f64>) {
-        let mut total = (vec![0.0; c], vec![0.0; c]);
-        for part in parts {
-            total.0.iter_mut().zip(part.total.0).for_each(|(t, s)| *t += s);
-            total.1.iter_mut().zip(part.total.1).for_each(|(t, s)| *t += s);
-        }
-        total
     }
 }
 

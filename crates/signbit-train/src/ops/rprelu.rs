@@ -63,11 +63,11 @@ impl Operator for RPRelu {
         let x = pass.input(0).real();
         let (mut grad, c) = (pass.grad, x.shape.c);
         let (shift_in, slope) = (cx.params.value(self.shift_in), cx.params.value(self.slope));
-        let (positive, sums) = channel_sums(&x.data, &grad.data, c, |x, d, c| match x > shift_in[c] {
+        let (positive, sums) = channel_sums(cx.ranks, &x.data, &grad.data, c, |x, d, c| match x > shift_in[c] {
             true => (d, 0.0),
             false => (0.0, d * (x - shift_in[c])),
         });
-        let (total, _) = channel_sums(&x.data, &grad.data, c, |_, d, _| (d, 0.0));
+        let (total, _) = channel_sums(cx.ranks, &x.data, &grad.data, c, |_, d, _| (d, 0.0));
         let rows = per_task(x.rows(), c) * c;
         grad.data.par_chunks_mut(rows).zip(x.data.par_chunks(rows)).for_each(|(grad, x)| {
             for (grad, x) in grad.chunks_exact_mut(c).zip(x.chunks_exact(c)) {

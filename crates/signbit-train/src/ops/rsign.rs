@@ -84,7 +84,7 @@ impl Operator for RSign {
         let (mut grad, c) = (pass.grad, x.shape.c);
         let (shift, d_shift) = cx.params.value_and_grad(self.shift);
         let prepare = |x: &[f32], grad: &mut [f32]| with_shifted(x, shift, |y| self.quantizer.apply(y, grad));
-        let (sums, _) = prepared_channel_sums(&x.data, &mut grad.data, c, prepare, |_, d, _| (d, 0.0));
+        let (sums, _) = prepared_channel_sums(cx.ranks, &x.data, &mut grad.data, c, prepare, |_, d, _| (d, 0.0));
         d_shift.iter_mut().zip(sums).for_each(|(g, s)| *g = -s as f32);
         vec![Some(grad)]
     }

@@ -10,10 +10,11 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
-use super::im2row::{Dx, PARTS};
+use super::im2row::Dx;
 use super::lanes::{LANES, V};
 use super::rows::add_parts;
 use crate::gemm::{Gemm, Mat, MatMut};
+use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
 
 /// Outputs of a tile, a side.
@@ -46,7 +47,7 @@ pub(super) struct Winograd {
 
 impl Winograd {
     /// The tiles of `conv`, or `None` where the plain products are the better way.
-    pub(super) fn new(conv: Conv, pad: f32) -> Option<Self> {
+    pub(super) fn new(conv: Conv, pad: f32, per_part: usize) -> Option<Self> {
         let plain = conv.kernel == [3, 3] && conv.stride == [1, 1] && conv.dilation == [1, 1] && conv.groups == 1;
         let channels = |c: usize| c >= 16 && c.is_multiple_of(LANES);
         if !plain || conv.pads.iter().any(|&pad| pad > 2) || !channels(conv.c_in) || !channels(conv.c_out) {
@@ -57,13 +58,14 @@ impl Winograd {
         let found = Self { conv, pad, out: tiles(out), input: tiles(input) };
         // Half-empty tiles are work for nothing.
         let filled = |[h, w]: [usize; 2], tiles: [usize; 2]| 2 * h * w >= area(tiles) * TILE * TILE;
-        let enough = conv.n.div_ceil(PARTS) * area(found.out) >= FEW;
+        let enough = per_part * area(found.out) >= FEW;
         (enough && filled(out, found.out) && filled(input, found.input)).then_some(found)
     }
 
     /// As [`super::im2row::Im2Row::backward`].
     pub(super) fn backward(
         &self,
+        ranks: Option<&Ranks>,
         gemm: &dyn Gemm,
         buffers: &mut Buffers,
         load: impl Fn(usize, usize, &mut [f32]) + Sync,
@@ -72,7 +74,7 @@ impl Winograd {
         dx: Option<Dx<'_>>,
     ) {
         let conv = &self.conv;
-        let per_part = conv.n.div_ceil(PARTS).max(1);
+        let per_part = per_part(ranks, conv.n);
         let parts = conv.n.div_ceil(per_part);
         let (dy_len, dx_len) = (conv.out_h() * conv.out_w() * conv.c_out, conv.h * conv.w * conv.c_in);
         let mut sums = buffers.real(parts * dw.len());
@@ -93,7 +95,7 @@ impl Winograd {
                 });
             },
         );
-        add_parts(&sums, dw);
+        add_parts(ranks, &sums, dw);
         buffers.give(sums);
         buffers.give(turned);
     }
@@ -501,7 +503,7 @@ mod tests {
             (12, 23, 26, 16, 32, [0, 2, 1, 0], 0.0),
         ] {
             let conv = Conv { n, pads, ..Conv::new([n, h, w, c_in], c_out, [3, 3]) };
-            let winograd = Winograd::new(conv, pad).expect("a geometry for it");
+            let winograd = Winograd::new(conv, pad, per_part(None, n)).expect("a geometry for it");
             let (x, dy) = (numbers(n * h * w * c_in, 1), numbers(n * conv.out_h() * conv.out_w() * c_out, 2));
             let (weights, scale) = (numbers(c_out * 9 * c_in, 3), numbers(c_out, 4));
             let load =
@@ -510,9 +512,9 @@ mod tests {
                 let (mut dw, mut dx) = (vec![f32::NAN; weights.len()], vec![f32::NAN; x.len()]);
                 let (mut buffers, out) = (Buffers::default(), Some(Dx { weights: &weights, scale, out: &mut dx }));
                 if fast {
-                    winograd.backward(&GemmCrate, &mut buffers, load, &dy, &mut dw, out);
+                    winograd.backward(None, &GemmCrate, &mut buffers, load, &dy, &mut dw, out);
                 } else {
-                    Im2Row::new(conv, pad).plain_backward(&GemmCrate, &mut buffers, load, &dy, &mut dw, out);
+                    Im2Row::new(conv, pad).plain_backward(None, &GemmCrate, &mut buffers, load, &dy, &mut dw, out);
                 }
                 [dw, dx]
             };
@@ -532,7 +534,7 @@ mod tests {
     #[test]
     fn where_the_plain_products_are_better() {
         let fit = Conv { pads: [1; 4], ..Conv::new([100, 28, 28, 64], 64, [3, 3]) };
-        assert!(Winograd::new(fit, 0.0).is_some());
+        assert!(Winograd::new(fit, 0.0, per_part(None, fit.n)).is_some());
         for conv in [
             Conv { stride: [2, 2], ..fit },
             Conv { kernel: [1, 1], pads: [0; 4], ..fit },
@@ -544,7 +546,7 @@ mod tests {
             Conv { h: 5, w: 5, n: 1000, ..fit },
             Conv { h: 4, w: 4, n: 10, ..fit },
         ] {
-            assert!(Winograd::new(conv, 0.0).is_none(), "{conv:?}");
+            assert!(Winograd::new(conv, 0.0, per_part(None, conv.n)).is_none(), "{conv:?}");
         }
     }
 }

@@ -3,9 +3,10 @@
 //! interest lie orders of magnitude apart).
 
 use super::feed::{Feed, Loader};
-use super::{TrainError, Trainer};
+use super::{Done, TrainError, Trainer};
 use crate::data::epoch_order;
 use crate::range::OutOfRange;
+use crate::ranks::Ranks;
 
 /// Share of the old average in the smoothed loss.
 const SMOOTHING: f64 = 0.9;
@@ -93,10 +94,12 @@ impl Trainer<'_> {
         let mut epoch = 0;
         'test: loop {
             let order = epoch_order(self.data.train.len(), recipe.seed, epoch);
-            let mut feed = Feed::new(Loader::new(self.data, &recipe, &preprocessing, epoch), &order, recipe.batch, 0);
+            let loader =
+                Loader::new(self.data, &recipe, &preprocessing, epoch).only(self.network.ranks().map(Ranks::own));
+            let mut feed = Feed::new(loader, &order, recipe.batch, 0);
             loop {
                 let rate = range.at(tried.len());
-                let Some((loss, _)) = self.step(&recipe, &mut feed, rate, &mut |_| {})? else { break };
+                let Some(Done { loss, .. }) = self.step(&recipe, &mut feed, rate, &mut |_| {})? else { break };
                 average = SMOOTHING * average + (1.0 - SMOOTHING) * loss;
                 // The average begins at 0; this takes it out.
                 let smooth = average / (1.0 - SMOOTHING.powi(tried.len() as i32 + 1));
