@@ -225,10 +225,10 @@ pub(super) mod tests {
             (TransposedGeometry { output_padding: [0, 2], ..valid }, 1, "fewer than the stride"),
             (TransposedGeometry { pads: [0, 3, 0, 0], ..valid }, 1, "at most 2"),
             (TransposedGeometry { pads: [0, 0, 4, 0], output_padding: [1, 0], ..valid }, 1, "at most 2"),
-            (TransposedGeometry { kernel: [0, 3], ..valid }, 1, "0"),
+            (TransposedGeometry { kernel: [0, 3], ..valid }, 1, "at least 1"),
             (TransposedGeometry { pads: [9, 9, 9, 9], ..valid }, 1, "cut"),
             (valid, 3, "groups"),
-            (valid, 0, "0"),
+            (valid, 0, "a size is 0"),
         ];
         for (geometry, groups, reason) in cases {
             let mut b = NetworkBuilder::new(Shape::new(3, 4, 4), 1);
