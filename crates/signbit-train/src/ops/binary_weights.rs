@@ -94,10 +94,10 @@ impl BinaryWeights {
     }
 
     /// Takes the signs and factors of the latent weights as they are now.
-    fn refresh(&mut self, cx: &Context<'_>, conv: &Conv) {
+    pub(super) fn refresh(&mut self, cx: &Context<'_>, k: usize) {
         let (mut balanced, mut rows, mut alpha) =
             (take(&mut self.balanced), take(&mut self.rows), take(&mut self.alpha));
-        self.binarise(cx.isa, cx.params, conv.k(), &mut balanced, &mut rows, &mut alpha);
+        self.binarise(cx.isa, cx.params, k, &mut balanced, &mut rows, &mut alpha);
         (self.balanced, self.rows, self.alpha) = (balanced, rows, alpha);
     }
 
@@ -148,7 +148,7 @@ impl BinaryWeights {
         out: &mut [f32],
         product: impl FnOnce(&mut Self, &mut Context<'_>, &Tensor, &mut [f32]),
     ) {
-        self.refresh(cx, conv);
+        self.refresh(cx, conv.k());
         match x {
             Value::Bits(x) => {
                 self.packed.resize(weights::packed_len(cx.isa, conv), 0);
@@ -156,7 +156,7 @@ impl BinaryWeights {
                 return self.dots(cx, conv, x, out);
             }
             Value::Real(x) if cx.mode == Mode::Eval => {
-                real::fixed_order(cx.isa, cx.buffers, conv, &x.data, self.signs(cx.isa, conv), None, out);
+                real::fixed_order(cx.isa, cx.buffers, conv, &x.data, self.signs(cx.isa, conv.k()), None, out);
             }
             Value::Real(x) => product(self, cx, x, out),
         }
@@ -164,9 +164,8 @@ impl BinaryWeights {
     }
 
     /// The signs as ±1.0, `[c_out, K]`, as of the last refresh.
-    pub(super) fn signs(&mut self, isa: Isa, conv: &Conv) -> &[f32] {
-        let k = conv.k();
-        self.signs.resize(conv.c_out * k, 0.0);
+    pub(super) fn signs(&mut self, isa: Isa, k: usize) -> &[f32] {
+        self.signs.resize(self.rows.len() / bits::words(k) * k, 0.0);
         let per_task = (32 * 1024 / k).max(1);
         self.signs
             .par_chunks_mut(per_task * k)

@@ -204,7 +204,13 @@ impl Im2Row {
         }
     }
 
-    /// [`Im2Row::backward`] by products over receptive fields, whatever the geometry.
+    /// Backward by the input alone: the forward pass of the transposed convolution.
+    pub(super) fn input_gradient(&self, gemm: &dyn Gemm, buffers: &mut Buffers, dy: &[f32], dx: Dx<'_>) {
+        self.plain_backward(None, gemm, buffers, |_, _, _| {}, dy, &mut [], Some(dx));
+    }
+
+    /// [`Im2Row::backward`] by products over receptive fields, whatever the geometry. Where `dw` is empty, nothing is
+    /// loaded and no gradient by the weights made.
     pub(super) fn plain_backward(
         &self,
         ranks: Option<&Ranks>,
@@ -231,22 +237,29 @@ impl Im2Row {
             Some(_) => dx.chunks_mut(per_part * dx_len).collect(),
             None => (0..parts).map(|_| &mut [][..]).collect(),
         };
+        let mut rest = &mut sums[..];
+        let dw_parts: Vec<&mut [f32]> =
+            (0..parts).map(|_| rest.split_off_mut(..dw.len()).unwrap_or_default()).collect();
         dy.par_chunks(per_part * dy_len)
             .zip(dx_parts)
-            .zip(sums.par_chunks_mut(dw.len()).zip(scratch.par_chunks_mut(scratch_len)))
+            .zip(dw_parts.into_par_iter().zip(scratch.par_chunks_mut(scratch_len)))
             .enumerate()
             .for_each(|(part, ((dy, dx), (dw, scratch)))| {
                 let mut work = Work::new(self, scratch);
                 work.padded.fill(self.pad);
                 for (i, dy) in dy.chunks_exact(dy_len).enumerate() {
-                    self.fill(work.padded, |y, row| load(part * per_part + i, y, row));
+                    if !dw.is_empty() {
+                        self.fill(work.padded, |y, row| load(part * per_part + i, y, row));
+                    }
                     self.backward_sample(gemm, &mut work, dy, weights, scale, dw);
                     if weights.is_some() {
                         self.unpad(work.dpadded, &mut dx[i * dx_len..(i + 1) * dx_len]);
                     }
                 }
             });
-        add_parts(ranks, &sums, dw);
+        if !dw.is_empty() {
+            add_parts(ranks, &sums, dw);
+        }
         buffers.give(sums);
         buffers.give(scratch);
     }
@@ -280,14 +293,16 @@ impl Im2Row {
             for g in 0..self.conv.groups {
                 let own = g * og * k..(g + 1) * og * k;
                 let block = &mut work.block[..pixels * k];
-                self.gather(work.padded, g, y0, y1, block);
-                gemm.product(
-                    MatMut::new(&mut dw[own.clone()], og, k),
-                    Mat::columns(dy, pixels, g * og, og, c_out).t(),
-                    Mat::new(block, pixels, k),
-                    true,
-                    1,
-                );
+                if !dw.is_empty() {
+                    self.gather(work.padded, g, y0, y1, block);
+                    gemm.product(
+                        MatMut::new(&mut dw[own.clone()], og, k),
+                        Mat::columns(dy, pixels, g * og, og, c_out).t(),
+                        Mat::new(block, pixels, k),
+                        true,
+                        1,
+                    );
+                }
                 if let Some(weights) = weights {
                     // The receptive fields are done with: their place takes their gradients.
                     gemm.product(
