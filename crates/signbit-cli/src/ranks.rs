@@ -10,7 +10,6 @@ use std::time::Duration;
 use signbit_train::ranks::{Exchange, gather_one};
 
 use crate::failure::Failure;
-use crate::output;
 
 /// How long a process other than the first waits before it tells of a failure, which the first may tell of too: then
 /// `mpirun` ends this one meanwhile.
@@ -43,7 +42,7 @@ impl Ranks {
     fn of(_: usize) -> Result<Option<Self>, Failure> {
         let exchange = Arc::new(signbit_train::ranks::mpi::Mpi::join()?);
         if exchange.rank() > 0 {
-            output::be_quiet(true);
+            crate::output::be_quiet(true);
         }
         Ok((exchange.size() > 1).then(|| Self { exchange, ended: Arc::default() }))
     }

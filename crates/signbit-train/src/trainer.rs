@@ -253,6 +253,8 @@ impl<'d> Trainer<'d> {
             let trained = ((i + 1) * recipe.batch) as f64;
             let (loss_so_far, accuracy) = (loss / trained, right as f64 / trained);
             seen(Event::Step { epoch, step: i + 1, steps, loss: loss_so_far, accuracy });
+            // Ranks stop where all of them knew of it during the step; alone, the last word counts.
+            let stop = if self.network.ranks().is_some() { stop } else { self.stop.load(Ordering::Relaxed) };
             if i + 1 < steps && stop {
                 self.header.underway = Some(Underway { steps: i + 1, loss, right, signs, gradient_norms, reached });
                 return Ok(false);
