@@ -118,7 +118,7 @@ impl Operator for BinaryConv2d {
         let weight = packer.tensor(format!("{name}.weight"), tensor);
         let (geometry, groups) = (geometry_of(conv), conv.groups);
         let shape = Shape::new(conv.out_h(), conv.out_w(), conv.c_out);
-        let x = packer.settled(name, &inputs[0]);
+        let x = packer.bits_or_real(name, &inputs[0]);
         let (op, dtype) = if x.ty.dtype == DType::Bits {
             let padding = match conv.padding {
                 Padding::Zero => signbit_model::Padding::Zero,

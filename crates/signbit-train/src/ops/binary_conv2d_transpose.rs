@@ -98,7 +98,7 @@ impl Operator for BinaryConv2dTranspose {
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let (tensor, scale) = self.weights.to_model(packer.params(), self.sizes.weights().0.to_vec());
         let weight = packer.tensor(format!("{name}.weight"), tensor);
-        let x = packer.settled(name, &inputs[0]);
+        let x = packer.bits_or_real(name, &inputs[0]);
         let Transposed { geometry, groups, .. } = self.sizes;
         let (op, dtype) = match x.ty.dtype {
             DType::Bits => (Op::BinaryConv2dTranspose { weight, geometry, groups }, DType::I32),

@@ -128,7 +128,7 @@ impl Operator for BinaryDense {
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {
         let (tensor, scale) = self.weights.to_model(packer.params(), vec![self.outputs, self.k]);
         let weight = packer.tensor(format!("{name}.weight"), tensor);
-        let x = packer.settled(name, &inputs[0]);
+        let x = packer.bits_or_real(name, &inputs[0]);
         let (op, dtype) = if x.ty.dtype == DType::Bits {
             (Op::BinaryDense { weight }, DType::I32)
         } else {
