@@ -28,19 +28,30 @@ RECORD = HERE / "results" / "train.json"
 # Rounds below which a run is a try, not a record.
 ROUNDS = 5
 # Steps of a turn: those at its head that are not counted, for the caches belong to the one before, and those that are.
-STEPS = {"mlp": (2, 20), "small-cnn": (1, 3), "binarynet": (0, 1)}
+STEPS = {"mlp": (2, 20), "small-cnn": (1, 2), "binarynet": (0, 1)}
 PEERS = {"pytorch": "PyTorch", "larq": "Larq"}
+# Those that have been the fastest of their peer somewhere, and PyTorch without its compiler.
 MODES = {
-    "mlp": ["pytorch:eager+fused", "pytorch:compile+fused", "pytorch:compile+autotune+fused", "larq:function+legacy-adam",
-            "larq:jit+legacy-adam"],
-    "small-cnn": ["pytorch:channels-last+fused", "pytorch:channels-last+compile+fused", "larq:function+legacy-adam"],
-    "binarynet": ["pytorch:channels-last+fused", "pytorch:channels-last+compile+fused", "larq:function+legacy-adam"],
+    "mlp": ["pytorch:eager+fused", "pytorch:compile+fused", "pytorch:compile+autotune+fused", "larq:jit+legacy-adam"],
+    "small-cnn": [
+        "pytorch:channels-last+fused",
+        "pytorch:channels-last+compile+autotune+fused",
+        "pytorch:channels-last+compile-step",
+        "larq:function+legacy-adam",
+    ],
+    "binarynet": ["pytorch:channels-last+compile+fused", "larq:function+legacy-adam", "larq:jit+legacy-adam"],
 }
-# Modes that have never been the fastest of their peer: --all takes them as well.
+# --all takes these as well.
 SLOW = {
-    "mlp": [],
-    "small-cnn": [],
-    "binarynet": [],
+    "mlp": ["pytorch:eager", "pytorch:compile-step", "larq:function", "larq:function+legacy-adam", "larq:jit"],
+    "small-cnn": [
+        "pytorch:eager+fused",
+        "pytorch:compile+fused",
+        "pytorch:channels-last+compile+fused",
+        "larq:function",
+        "larq:jit+legacy-adam",
+    ],
+    "binarynet": ["pytorch:channels-last+fused", "pytorch:channels-last+compile-step", "larq:function"],
 }
 # glibc gives big blocks back to the kernel and faults them in again in every step; keeping them makes PyTorch's convolutions
 # up to a fifth faster. signbit runs without this, as it does for its users.
@@ -215,8 +226,8 @@ def arguments():
     parser.add_argument("--nets", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--modes", nargs="+", type=mode, metavar="PEER:MODE",
-                        help="for all nets, as in pytorch:compile+fused (default: those that have been the fastest)")
-    parser.add_argument("--all", action="store_true", help="the modes too that have never been the fastest")
+                        help="for all nets, as in pytorch:compile+fused (default: the fastest ones)")
+    parser.add_argument("--all", action="store_true", help="the modes too that are not the fastest")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: 5")
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--out", type=Path, help="record (default: results/train.json, if nothing was left out)")
