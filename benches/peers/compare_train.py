@@ -30,26 +30,27 @@ ROUNDS = 5
 # Steps of a turn: those at its head that are not counted, for the caches belong to the one before, and those that are.
 STEPS = {"mlp": (2, 20), "small-cnn": (1, 2), "binarynet": (0, 1)}
 PEERS = {"pytorch": "PyTorch", "larq": "Larq"}
-# Those that have been the fastest of their peer somewhere, and PyTorch without its compiler.
+# Those that have been the fastest of their peer somewhere, or may be with two threads, and PyTorch without its compiler.
 MODES = {
-    "mlp": ["pytorch:eager+fused", "pytorch:compile+fused", "pytorch:compile+autotune+fused", "larq:jit+legacy-adam"],
+    "mlp": ["pytorch:eager+fused", "pytorch:compile+fused", "pytorch:compile+autotune+fused",
+            "larq:function+legacy-adam", "larq:jit+legacy-adam"],
     "small-cnn": [
-        "pytorch:channels-last+fused",
         "pytorch:channels-last+compile+autotune+fused",
         "pytorch:channels-last+compile-step",
         "larq:function+legacy-adam",
+        "larq:jit+legacy-adam",
     ],
     "binarynet": ["pytorch:channels-last+compile+fused", "larq:function+legacy-adam", "larq:jit+legacy-adam"],
 }
 # --all takes these as well.
 SLOW = {
-    "mlp": ["pytorch:eager", "pytorch:compile-step", "larq:function", "larq:function+legacy-adam", "larq:jit"],
+    "mlp": ["pytorch:eager", "pytorch:compile-step", "larq:function", "larq:jit"],
     "small-cnn": [
         "pytorch:eager+fused",
+        "pytorch:channels-last+fused",
         "pytorch:compile+fused",
         "pytorch:channels-last+compile+fused",
         "larq:function",
-        "larq:jit+legacy-adam",
     ],
     "binarynet": ["pytorch:channels-last+fused", "pytorch:channels-last+compile-step", "larq:function"],
 }
