@@ -1,16 +1,11 @@
 #!/usr/bin/env python3
-"""Training of a binary network in PyTorch, as a process that steps on demand.
-
-Usage: train_pytorch.py NET MODE THREADS [--batch N]
-
-Builds the network, compiles and warms up, prints one JSON line about itself,
-then waits. For each line on stdin that holds a number k it runs k training
-steps and prints {"step_ms": [k times], "loss": last}. It ends when stdin does.
+"""Training of a binary network in PyTorch, as a process that steps on demand (train_serve.py).
 
 The network and the step are those of `signbit bench-train NET`:
 
     mlp        784-1024-1024-1024-10; hidden layers binary (the first one on real input)
     small-cnn  64C3-64C3-MP2-128C3-128C3-MP2-512-10 on 28 x 28 x 1; first convolution real
+    binarynet  128C3-128C3-MP2-256C3-256C3-MP2-512C3-512C3-MP2-1024-1024-10 on 28 x 28 x 1; first convolution real
 
 Batch normalisation and sign after each hidden layer, a real last layer with
 bias, cross entropy, Adam, latent weights clipped to [-1, 1] after the update.
@@ -18,27 +13,24 @@ bias, cross entropy, Adam, latent weights clipped to [-1, 1] after the update.
 A mode is words joined by "+":
 
     eager          no compiler
-    channels-last  NHWC in memory (small-cnn only)
+    channels-last  NHWC in memory (convolutions only)
     compile        torch.compile around forward, loss and backward
     compile-step   the same, and torch.compile around optimiser and clip as well
     autotune       with one of these: mode="max-autotune"
     fused          Adam(fused=True)
 """
 
-import argparse
-import json
-import sys
-import time
+import importlib
 
 import numpy
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-WARM_UP = 4
-# Batches in memory, used in turn: a step finds its samples in RAM, not in cache.
-BATCHES = 20
+from train_serve import arguments, serve
+
 WORDS = {"eager", "channels-last", "compile", "compile-step", "autotune", "fused"}
+COMPILED = {"compile", "compile-step"}
 
 
 class SignSte(torch.autograd.Function):
@@ -74,41 +66,55 @@ class BinaryConv2d(nn.Conv2d):
 
 
 def mlp():
-    layers = []
-    for width in (784, 1024, 1024):
-        layers += [BinaryLinear(width, 1024, bias=False), nn.BatchNorm1d(1024), Sign()]
-    return nn.Sequential(*layers, nn.Linear(1024, 10))
+    return nn.Sequential(*dense(784, 1024), *dense(1024, 1024), *dense(1024, 1024), nn.Linear(1024, 10))
+
+
+def conv(kind, c_in, c_out, pool):
+    layers = [kind(c_in, c_out, 3, padding=1, bias=False)]
+    layers += [nn.MaxPool2d(2)] if pool else []
+    return [*layers, nn.BatchNorm2d(c_out), Sign()]
+
+
+def dense(c_in, c_out):
+    return [BinaryLinear(c_in, c_out, bias=False), nn.BatchNorm1d(c_out), Sign()]
 
 
 def small_cnn():
-    def conv(kind, c_in, c_out, pool):
-        layers = [kind(c_in, c_out, 3, padding=1, bias=False)]
-        layers += [nn.MaxPool2d(2)] if pool else []
-        return [*layers, nn.BatchNorm2d(c_out), Sign()]
-
     return nn.Sequential(
         *conv(nn.Conv2d, 1, 64, False),
         *conv(BinaryConv2d, 64, 64, True),
         *conv(BinaryConv2d, 64, 128, False),
         *conv(BinaryConv2d, 128, 128, True),
         nn.Flatten(),
-        BinaryLinear(128 * 7 * 7, 512, bias=False),
-        nn.BatchNorm1d(512),
-        Sign(),
+        *dense(128 * 7 * 7, 512),
         nn.Linear(512, 10),
     )
 
 
-NETS = {"mlp": (mlp, (784,)), "small-cnn": (small_cnn, (1, 28, 28))}
+def binarynet():
+    return nn.Sequential(
+        *conv(nn.Conv2d, 1, 128, False),
+        *conv(BinaryConv2d, 128, 128, True),
+        *conv(BinaryConv2d, 128, 256, False),
+        *conv(BinaryConv2d, 256, 256, True),
+        *conv(BinaryConv2d, 256, 512, False),
+        *conv(BinaryConv2d, 512, 512, True),
+        nn.Flatten(),
+        *dense(512 * 3 * 3, 1024),
+        *dense(1024, 1024),
+        nn.Linear(1024, 10),
+    )
+
+
+NETS = {"mlp": (mlp, (784,)), "small-cnn": (small_cnn, (1, 28, 28)), "binarynet": (binarynet, (1, 28, 28))}
 
 
 def build(net, words, batch):
-    """A function of a batch's number that does one training step and returns the loss."""
+    """A function that does one training step and returns the loss, and one that gives the latent weights."""
     torch.manual_seed(1)
     make, shape = NETS[net]
     model = make()
-    images = torch.rand(BATCHES * batch, *shape)
-    labels = torch.randint(0, 10, (BATCHES * batch,))
+    images, labels = torch.rand(batch, *shape), torch.randint(0, 10, (batch,))
     if "channels-last" in words:
         model = model.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
@@ -127,60 +133,27 @@ def build(net, words, batch):
             torch._foreach_clamp_max_(latent, 1.0)
 
     how = {"mode": "max-autotune"} if "autotune" in words else {}
-    if words & {"compile", "compile-step"}:
+    if words & COMPILED:
         forward_backward = torch.compile(forward_backward, **how)
     if "compile-step" in words:
         update = torch.compile(update, **how)
 
-    def step(i):
-        rows = slice((i % BATCHES) * batch, (i % BATCHES + 1) * batch)
+    def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = forward_backward(images[rows], labels[rows])
+        loss = forward_backward(images, labels)
         update()
-        return loss
+        return loss.detach()
 
-    return step, latent
-
-
-def serve(step):
-    done = 0
-    for line in sys.stdin:
-        times = []
-        for _ in range(int(line)):
-            start = time.perf_counter()
-            loss = step(done)
-            times.append(round((time.perf_counter() - start) * 1e3, 4))
-            done += 1
-        print(json.dumps({"step_ms": times, "loss": round(loss.item(), 4)}), flush=True)
+    return step, lambda: [weight.detach().numpy() for weight in latent]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("net", choices=NETS)
-    parser.add_argument("mode")
-    parser.add_argument("threads", type=int)
-    parser.add_argument("--batch", type=int, default=100)
-    args = parser.parse_args()
-    words = set(args.mode.split("+"))
-    if words - WORDS:
-        parser.error(f"no such mode: {args.mode}")
+    args = arguments(__doc__, NETS, WORDS)
     torch.set_num_threads(args.threads)
-
-    start = time.perf_counter()
-    step, latent = build(args.net, words, args.batch)
-    for i in range(WARM_UP):
-        step(i)
-    if max(w.abs().max().item() for w in latent) > 1.0:
-        sys.exit("the latent weights were not clipped")
-    about = {
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "python": sys.version.split()[0],
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "warm_up_s": round(time.perf_counter() - start, 1),
-    }
-    print(json.dumps(about), flush=True)
-    serve(step)
+    if args.words & COMPILED:
+        importlib.import_module("torch._inductor.compile_fx")  # so that its memory counts as that of an import
+    serve(lambda: build(args.net, args.words, args.batch), torch=torch.__version__, numpy=numpy.__version__,
+          cpu_capability=torch.backends.cpu.get_cpu_capability())
 
 
 if __name__ == "__main__":

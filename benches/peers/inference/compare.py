@@ -13,7 +13,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,11 +22,10 @@ from pathlib import Path
 import numpy as np
 
 import suites
-from process import Failed, Python, Signbit, fresh
+from process import Failed, Python, Signbit, fresh  # makes `common` known as well
+from common import command_line, cpu, spread, versions
 
 PEERS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PEERS))
-from compare_train import cpu, output_of  # noqa: E402
 
 RECORD = PEERS / "results" / "infer.json"
 SUITES = ["layers", "networks", "chain"]
@@ -138,10 +136,6 @@ def differences(case, ready):
         if case["suite"] == "networks":
             found[label]["same_class"] = bool(values.argmax() == truth.argmax())
     return found
-
-
-def spread(values):
-    return {"median": round(statistics.median(values), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
 
 
 def summarise(case, ready, turns, skipped, apart):
@@ -290,19 +284,13 @@ def is_record(args):
 
 
 def record(args, started, load, peers, runs, starts):
-    commit = output_of("git", "rev-parse", "--short=12", "HEAD")
-    if commit and output_of("git", "status", "--porcelain", "--untracked-files=no"):
-        commit += " with changes"
-    # Of files and folders their names: where they lie is this machine's affair.
-    own = [Path(a).name for a in os.environ.get("PEERS_ARGS", "").split("\n") if a]
     return {
         "what": "inference on one core: median ms of each turn; ratios are taken within a round",
         "date": started.isoformat(timespec="seconds"),
-        "command": " ".join(["benches/peers/infer", *own]),
+        "command": command_line("infer"),
         "cpu": cpu(),
         "load_before": round(load, 2),
-        "versions": {"signbit": output_of(str(args.signbit), "--version"), "commit": commit,
-                     "rustc": output_of("rustc", "--version"), "isa": peers.isa(), "kernel": platform.release(), **peers.about()},
+        "versions": {**versions(args.signbit), "isa": peers.isa(), **peers.about()},
         "skipped": peers.skipped,
         "rounds": args.rounds,
         "runs": runs,

@@ -1,74 +1,26 @@
 """The processes that run on demand, pinned to one core: the peers' (serve.py) and signbit's (example on_demand)."""
 
 import json
-import os
-import subprocess
-import tempfile
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from common import Failed, Process  # noqa: E402
+
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-class Failed(Exception):
-    """A peer could not do what it was asked."""
-
-
-def pinned(command):
-    """The command on the last core allowed here."""
-    return ["taskset", "-c", str(max(os.sched_getaffinity(0))), *map(str, command)]
-
-
-def parsed(line):
-    told = json.loads(line)
-    if "failed" in told:
-        raise Failed(told["failed"])
-    return told
-
-
-class Process:
-    """One process; `ask` sends a request and waits for the answer."""
-
-    def __init__(self, command):
-        self.errors = tempfile.TemporaryFile(mode="w+")
-        self.process = subprocess.Popen(pinned(command), env={**os.environ, **ONE_THREAD}, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            self.errors.seek(0)
-            said = self.errors.read().strip().splitlines()
-            raise Failed(said[-1][:200] if said else "its process ended without a word")
-        return parsed(line)
-
-    def ask(self, request):
-        try:
-            self.process.stdin.write(request + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # answer() says why
-        return self.answer()
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.errors.close()
 
 
 def fresh(peer, command, requests):
     """A fresh process that answers these requests: the answers, and the most memory that it had until then, in MiB."""
-    process = Process(command)
+    process = Process(command, ONE_THREAD)
     try:
         if peer != "signbit":
             process.answer()  # what it says about itself, after its imports
         answers = [process.ask(request) for request in requests]
-        # Not ru_maxrss, which keeps what the parent had when it forked. (taskset becomes the process.)
-        status = Path(f"/proc/{process.process.pid}/status").read_text()
+        return answers, process.peak_mib()
     finally:
         process.close()
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return answers, int(peak.split()[1]) / 1024
 
 
 class Python:
@@ -76,7 +28,7 @@ class Python:
 
     def __init__(self, python, module):
         self.command = [python, HERE / f"peer_{module}.py"]
-        self.process = Process(self.command)
+        self.process = Process(self.command, ONE_THREAD)
         try:
             self.about = self.process.answer()
         except Failed:
@@ -109,7 +61,7 @@ class Signbit:
 
     def __init__(self, on_demand):
         self.command = [on_demand]
-        self.process = Process(self.command)
+        self.process = Process(self.command, ONE_THREAD)
         self.ready = None
         self.about = {}
 

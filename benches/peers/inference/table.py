@@ -6,12 +6,13 @@ peers of a kind (f32, int8, LCE's settings), the one counts that leaves signbit 
 """
 
 import json
-import re
+import sys
 from pathlib import Path
 
 PEERS = Path(__file__).resolve().parent.parent
-README = PEERS.parent.parent / "README.md"
-MARKS = ("<!-- made by benches/peers/inference/table.py from the record -->\n", "<!-- end -->\n")
+sys.path.insert(0, str(PEERS))
+from tables import head, row, times, write  # noqa: E402
+
 F32 = ["ONNX Runtime f32", "LiteRT f32", "PyTorch f32", "OpenVINO f32", "tract f32"]
 INT8 = ["ONNX Runtime int8", "LiteRT int8"]
 
@@ -27,19 +28,11 @@ def worst(run, names, against):
     if not found:
         return "", ""
     _, ratio, name = min(found, key=lambda entry: entry[0])
-    return f"{ratio['median']:.1f} ({ratio['min']:.1f} to {ratio['max']:.1f})", name
+    return times(ratio), name
 
 
 def of(run, name):
     return next(result for result in run["results"] if result["name"] == name)
-
-
-def row(*cells):
-    return "| " + " | ".join(cells) + " |\n"
-
-
-def head(*cells):
-    return row(*cells) + "|---" * len(cells) + "|\n"
 
 
 def layers(runs):
@@ -86,13 +79,8 @@ def chain(runs):
 def main():
     record = json.loads((PEERS / "results" / "infer.json").read_text())
     suite = lambda name: [run for run in record["runs"] if run["suite"] == name]  # noqa: E731
-    text = layers(suite("layers")) + "\n" + networks(suite("networks"), record["start_and_memory"]) + "\n" + chain(suite("chain"))
-    readme = README.read_text()
-    pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
-    new, count = re.subn(pattern, lambda _: MARKS[0] + "\n" + text + "\n" + MARKS[1], readme, flags=re.S)
-    if count != 1:
-        raise SystemExit(f"{README.name} has no place for the tables")
-    README.write_text(new)
+    text = [layers(suite("layers")), networks(suite("networks"), record["start_and_memory"]), chain(suite("chain"))]
+    write("inference/table.py", "\n".join(text))
 
 
 if __name__ == "__main__":
