@@ -176,20 +176,26 @@ impl Conv {
 }
 
 /// Bytes of a number in a buffer, at most: activations of one channel are one bit in a word of their own.
-const NUMBER: usize = 8;
+pub(crate) const NUMBER: usize = 8;
 
 /// Bytes of 64x64 binary weights in any layout, at most: 512, and as many again for what blocks are filled up with.
 const SQUARE: usize = 1024;
 
 /// The product, if it and `room` times as much fit an `isize`. A factor 0 does not hide the others.
-fn product(sizes: &[usize], room: usize) -> Option<usize> {
+pub(crate) fn product(sizes: &[usize], room: usize) -> Option<usize> {
     let product = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)))?;
     product.checked_mul(room).filter(|&x| x <= isize::MAX as usize)?;
     Some(product)
 }
 
 /// Number of windows along one axis.
-fn windows(size: usize, pads: [usize; 2], kernel: usize, stride: usize, dilation: usize) -> Result<usize, ShapeError> {
+pub(crate) fn windows(
+    size: usize,
+    pads: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+) -> Result<usize, ShapeError> {
     let padded = size.checked_add(pads[0]).and_then(|size| size.checked_add(pads[1])).ok_or(ShapeError::TooLarge)?;
     let reach = kernel.saturating_sub(1).checked_mul(dilation).ok_or(ShapeError::TooLarge)?;
     let steps = padded.checked_sub(reach).and_then(|x| x.checked_sub(1)).ok_or(ShapeError::Window)?;

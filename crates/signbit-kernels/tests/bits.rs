@@ -103,7 +103,7 @@ proptest! {
         pads in [0..4usize, 0..4, 0..4, 0..4],
         seed: u64,
     ) {
-        let pool = Pool { n, h, w, c, kernel, stride, pads };
+        let pool = Pool { n, h, w, c, kernel, stride, dilation: [1, 1], pads };
         prop_assume!(pool.validate().is_ok());
         // Mostly -1, so that a maximum of -1 occurs.
         let mut rng = Rng(seed);

@@ -94,35 +94,41 @@ impl Workers {
         nanoseconds: f64,
         f: impl Fn(usize, &mut [T]) + Send + Sync,
     ) {
-        let parts = self.sharers(nanoseconds).min(units).max(1);
-        self.in_parts(out, [units, unit], parts, f);
+        let mut parts = self.sharers(nanoseconds).min(units);
+        if parts < 2 {
+            return f(0, out);
+        }
+        // The last part is one of the largest, so it has a unit and what is left over.
+        let size = |left: usize| {
+            parts -= 1;
+            left / (parts + 1)
+        };
+        self.in_pieces(out, unit, size, f);
     }
 
-    /// Cuts `out` into `parts` of whole units, what is left over going to the last, and calls `f` for each with the number of
-    /// its first element, on whichever thread is free.
-    fn in_parts<T: Send>(
+    /// Cuts `out` into pieces and calls `f` for each with the number of its first element, on whichever thread is free.
+    /// `size` says of how many units the next piece is, at least 1, given those that are left; the last unit may be shorter.
+    fn in_pieces<T: Send>(
         &self,
         out: &mut [T],
-        [units, unit]: [usize; 2],
-        parts: usize,
+        unit: usize,
+        size: impl FnMut(usize) -> usize + Send,
         f: impl Fn(usize, &mut [T]) + Send + Sync,
     ) {
         #[cfg(feature = "rayon")]
-        if let Some(pool) = &self.pool
-            && parts > 1
-        {
-            let len = out.len();
-            let start = |part: usize| if part == parts { len } else { units * part / parts * unit };
-            let rest = Mutex::new((0, out));
+        if let Some(pool) = &self.pool {
+            let rest = Mutex::new((0, out, size));
             let next = || {
                 let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
-                let part = rest.0;
-                if part == parts {
+                let (first, left, size) = &mut *rest;
+                if left.is_empty() {
                     return None;
                 }
-                let (piece, behind) = std::mem::take(&mut rest.1).split_at_mut(start(part + 1) - start(part));
-                *rest = (part + 1, behind);
-                Some((start(part), piece))
+                let len = (size(left.len().div_ceil(unit)) * unit).min(left.len());
+                let (piece, behind) = std::mem::take(left).split_at_mut(len);
+                let start = *first;
+                (*first, *left) = (start + len, behind);
+                Some((start, piece))
             };
             return pool.share(|| {
                 while let Some((first, piece)) = next() {
@@ -130,7 +136,7 @@ impl Workers {
                 }
             });
         }
-        let _ = (units, unit, parts);
+        let _ = (unit, size);
         f(0, out);
     }
 
@@ -138,10 +144,13 @@ impl Workers {
     pub(crate) fn for_rows<T: Send>(&self, out: &mut [T], rows: Rows, f: impl Fn(usize, &mut [T]) + Send + Sync) {
         let total = out.len() / rows.len;
         let cached = if rows.in_cache { (CACHED / rows.len).max(1) } else { total.max(1) };
-        if let threads @ 2.. = self.sharers(rows.nanoseconds) {
-            // Two pieces per thread, or a multiple, even out what the operating system takes away.
-            let pieces = total.div_ceil(cached).next_multiple_of(threads * 2).min(total).max(1);
-            return self.in_parts(out, [total, rows.len], pieces, |first, out| f(first / rows.len, out));
+        if let threads @ 2.. = self.sharers(rows.nanoseconds)
+            && total > 1
+        {
+            // Half of each thread's share of what is left: pieces get smaller, so that all threads end at about the same
+            // time, whatever the operating system takes away from one of them.
+            let size = |left: usize| left.div_ceil(2 * threads).min(cached);
+            return self.in_pieces(out, rows.len, size, |first, out| f(first / rows.len, out));
         }
         for (i, out) in out.chunks_mut(cached * rows.len).enumerate() {
             f(i * cached, out);
@@ -213,6 +222,28 @@ mod tests {
                 });
                 assert!(out.iter().enumerate().all(|(i, &out)| i == out), "{threads} threads, {len} channels");
             }
+        }
+    }
+
+    /// Each of two threads that take turns has half of the rows, however few.
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn pieces_get_smaller() {
+        let workers = Workers::new(2).unwrap();
+        for (total, len, in_cache) in [(56, 1792, true), (28, 1792, true), (14, 3584, true), (14, 100, false)] {
+            let pieces = Mutex::new(Vec::new());
+            workers.enter(std::iter::once(1e9), || {
+                workers.for_rows(&mut vec![0; total * len], Rows { len, in_cache, nanoseconds: 1e9 }, |first, out| {
+                    pieces.lock().unwrap().push((first, out.len() / len));
+                });
+            });
+            let mut pieces = pieces.into_inner().unwrap();
+            pieces.sort_unstable();
+            let mut busy = [0, 0];
+            for (_, rows) in pieces {
+                *busy.iter_mut().min().unwrap() += rows;
+            }
+            assert_eq!(busy, [total / 2; 2], "{total} rows of {len}");
         }
     }
 

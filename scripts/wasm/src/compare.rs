@@ -8,7 +8,8 @@ use signbit_kernels::{
     conv, elementwise,
     elementwise::Elementwise,
     isa::{Portable, Reference},
-    pool, real, threshold, weights,
+    pool::{self, Pooling},
+    real, threshold, weights,
 };
 
 use crate::{
@@ -195,9 +196,15 @@ fn others(isa: Isa, conv: &Conv, rng: &mut Rng, tally: &mut Tally) {
             real::conv2d(isa, &zero, &plain, &packed, Some(&bias), 0..zero.rows(), out);
         });
     }
-    let Conv { n, h, w, kernel, stride, pads, .. } = *conv;
-    let pool = Pool { n, h, w, c, kernel, stride, pads };
+    let Conv { n, h, w, kernel, stride, dilation, pads, .. } = *conv;
+    let pool = Pool { n, h, w, c, kernel, stride, dilation, pads };
     if pool.validate().is_ok() {
+        for pooling in [Pooling::Max, Pooling::Mean { count: Some(kernel[0] * kernel[1]) }] {
+            let rows = 0..n * pool.out_h();
+            floats("pool_f32", rows.len() * pool.out_w() * c, &|isa, out| {
+                pool::pool_f32(isa, &pool, pooling, &plain, rows.clone(), out);
+            });
+        }
         let [a, b] = both.map(|isa| {
             let mut out = vec![u64::MAX; n * pool.out_h() * pool.out_w() * words(c)];
             pool::max_bits(isa, &pool, &signs, &mut out);

@@ -1,10 +1,12 @@
 //! Pooling and the scale map: the same code for every instruction set, compiled once for each. The
-//! real convolution is in [`real`], the epilogues are in [`elementwise`], the binary convolution of small groups is
+//! real convolution is in [`real`], the epilogues are in [`elementwise`], the
+//! pooling of real numbers in [`pool`], the binary convolution of small groups is
 //! in [`depthwise`].
 
 pub(crate) mod counters;
 pub(crate) mod depthwise;
 pub(crate) mod elementwise;
+pub(crate) mod pool;
 pub(crate) mod real;
 
 use crate::{bits::words, shape::Conv, window::Pixels};

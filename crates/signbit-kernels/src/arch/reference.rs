@@ -5,6 +5,7 @@ use core::ops::Range;
 use crate::{
     bits::words,
     conv::Out,
+    pool::Pooling,
     real::{LANES, is_depthwise},
     shape::{Conv, Padding},
     threshold::Thresholds,
@@ -54,6 +55,28 @@ pub(crate) fn max_bits(conv: &Conv, x: &[u64], out: &mut [u64]) {
                 }
             }
         }
+    }
+}
+
+pub(crate) fn pool(conv: &Conv, pooling: Pooling, x: &[f32], row: usize, out: &mut [f32]) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let (pixel, c) = (row * conv.out_w() + i / conv.c_in, i % conv.c_in);
+        let [n, oy, ox] = conv.locate(pixel);
+        let (mut max, mut sum, mut taps) = (f32::NEG_INFINITY, 0.0, 0);
+        for ky in 0..conv.kernel[0] {
+            for kx in 0..conv.kernel[1] {
+                let (Some(y), Some(x_)) = (conv.in_y(oy, ky), conv.in_x(ox, kx)) else {
+                    continue;
+                };
+                let x = x[((n * conv.h + y) * conv.w + x_) * conv.c_in + c];
+                max = if taps == 0 || x > max { x } else { max };
+                (sum, taps) = (sum + x, taps + 1);
+            }
+        }
+        *out = match pooling {
+            Pooling::Max => max,
+            Pooling::Mean { count } => sum / count.unwrap_or(taps) as f32,
+        };
     }
 }
 

@@ -21,8 +21,8 @@
 //!
 //! Reading trusts nothing. Lengths and offsets are checked with checked arithmetic before anything is
 //! allocated, a tensor takes at most eight times its bytes in the file, and a model that
-//! [`crate::Model::validate`] refuses is not returned. [`load`] reads a file into memory as far as its header
-//! announces and one byte further, so that a source without end is no danger. The checksum finds damage, it does not prove who wrote the file.
+//! [`crate::Model::validate`] refuses is not returned. [`load`] reads a file piece by piece; what is no regular file, and a file with anything
+//! wrong, it reads into memory as far as the header announces and one byte further, so that a source without end is no danger. The checksum finds damage, it does not prove who wrote the file.
 //!
 //! Writing is deterministic: the same model gives the same bytes, and so does reading and writing it again.
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use super::header::{self, CHECKSUM_AT, Description, Entry, Header, PREFIX};
-use super::write::{checksum, describe};
+use super::write::{checksum, describe, finish_checksum, start_checksum};
 use super::{FORMAT_VERSION, MAX_HEADER};
 use crate::error::{FileError, ModelError};
 use crate::tensor::rows_and_bits;
@@ -21,10 +21,68 @@ use crate::{Model, Tensor, words};
 pub fn load(path: impl AsRef<Path>) -> Result<Model, ModelError> {
     let path = path.as_ref();
     let io = |source| FileError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
+    let mut file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
-    let length = if metadata.is_file() { metadata.len() } else { 0 };
-    read(file, length, io)
+    if !metadata.is_file() {
+        return read(file, 0, io);
+    }
+    if let Some(model) = read_by_pieces(&mut file, metadata.len()) {
+        return Ok(model);
+    }
+    file.rewind().map_err(io)?;
+    read(file, metadata.len(), io)
+}
+
+/// Bytes of a piece, about: few enough for the second cache.
+const PIECE: usize = 64 << 10;
+
+/// Reads a file of `length` bytes without ever having all of them in memory: each piece goes into the checksum and into its
+/// tensor while it is in the cache. `None` for a file with anything wrong; what it is, [`read`] says.
+fn read_by_pieces(source: &mut impl Read, length: u64) -> Option<Model> {
+    let mut bytes = Vec::new();
+    append(source, 8, &mut bytes).ok()?;
+    let header = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length))?;
+    if header > MAX_HEADER as u64 {
+        return None;
+    }
+    append(source, header, &mut bytes).ok()?;
+    let (header, _) = split(&bytes).ok()?;
+    let entries = in_order(&header).ok()?;
+    let body = entries.last().map_or(0, |(_, entry)| entry.data_offsets[1]);
+    if length.checked_sub(bytes.len() as u64) != Some(body as u64) {
+        return None;
+    }
+    let stored =
+        header.metadata.get(header::CHECKSUM).filter(|stored| bytes.get(CHECKSUM_AT) == Some(stored.as_bytes()))?;
+    let mut crc = start_checksum(&bytes);
+    let read = |bit_shapes: &BTreeMap<String, Vec<usize>>| -> Result<BTreeMap<String, Tensor>, ModelError> {
+        let mut tensors = BTreeMap::new();
+        let mut piece = Vec::new();
+        for (name, entry) in entries {
+            let [begin, end] = entry.data_offsets;
+            let (mut tensor, row) = announced(name, entry, end - begin, bit_shapes.get(name))?;
+            let rows = (PIECE / row).max(1) * row;
+            for at in (begin..end).step_by(rows) {
+                piece.clear();
+                let len = rows.min(end - at);
+                let io = |source| FileError::Io { path: Default::default(), source };
+                append(source, len as u64, &mut piece).map_err(io)?;
+                if piece.len() != len {
+                    return Err(FileError::BodyLength { expected: body, found: at + piece.len() }.into());
+                }
+                crc.update(&piece);
+                append_rows(&mut tensor, &piece);
+            }
+            tensors.insert(name.clone(), tensor);
+        }
+        let computed = finish_checksum(crc);
+        if *stored != computed {
+            return Err(FileError::Checksum { stored: stored.clone(), computed }.into());
+        }
+        check_bit_shapes(bit_shapes, &tensors)?;
+        Ok(tensors)
+    };
+    read_model(&header, read).ok()
 }
 
 /// Reads a model from a source that may be without end, of which `length` bytes are known to exist.
@@ -45,7 +103,7 @@ fn read(mut source: impl Read, length: u64, io: impl Fn(io::Error) -> FileError)
     bytes.try_reserve_exact(usize::try_from(known).map_err(|_| no_memory())?).map_err(|_| no_memory())?;
     append(&mut source, body, &mut bytes).map_err(&io)?;
     check_checksum(&header, &bytes)?;
-    read_model(&header, Cow::Owned(bytes), body_at)
+    read_model(&header, |shapes| read_tensors(&header, Cow::Owned(bytes), body_at, shapes))
 }
 
 /// Appends at most `count` bytes of `source`.
@@ -60,7 +118,7 @@ fn append(source: &mut impl Read, count: u64, bytes: &mut Vec<u8>) -> io::Result
 pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
     let (header, body) = split(bytes)?;
     check_checksum(&header, bytes)?;
-    read_model(&header, Cow::Borrowed(body), 0)
+    read_model(&header, |shapes| read_tensors(&header, Cow::Borrowed(body), 0, shapes))
 }
 
 /// As [`from_bytes`], but does not compare the checksum: for fuzzing, and for looking into a damaged file.
@@ -69,7 +127,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
 /// As [`from_bytes`].
 pub fn from_bytes_unverified(bytes: &[u8]) -> Result<Model, ModelError> {
     let (header, body) = split(bytes)?;
-    read_model(&header, Cow::Borrowed(body), 0)
+    read_model(&header, |shapes| read_tensors(&header, Cow::Borrowed(body), 0, shapes))
 }
 
 /// The header of a file of this format and version, and the bytes behind it.
@@ -102,13 +160,16 @@ fn check_checksum(header: &Header, bytes: &[u8]) -> Result<(), FileError> {
     Err(FileError::Checksum { stored: stored.chars().take(40).collect(), computed })
 }
 
-/// The model of a file whose tensors begin in `bytes` at `body`.
-fn read_model(header: &Header, bytes: Cow<'_, [u8]>, body: usize) -> Result<Model, ModelError> {
+/// The model of a file; `tensors` reads them, given the logical shapes of the packed ones.
+fn read_model(
+    header: &Header,
+    tensors: impl FnOnce(&BTreeMap<String, Vec<usize>>) -> Result<BTreeMap<String, Tensor>, ModelError>,
+) -> Result<Model, ModelError> {
     let json = header.metadata.get(header::MODEL).ok_or(FileError::Metadata)?;
     let graph_error = |e: serde_json::Error| FileError::Graph(e.to_string());
     let description: Description<'_> = serde_json::from_str(json).map_err(graph_error)?;
     let model = Model {
-        tensors: read_tensors(header, bytes, body, &description.bits)?,
+        tensors: tensors(&description.bits)?,
         graph: description.graph.into_owned(),
         preprocessing: description.preprocessing.map(Cow::into_owned),
         classes: description.classes.into_owned(),
@@ -151,16 +212,8 @@ fn read_tensors(
     body: usize,
     bit_shapes: &BTreeMap<String, Vec<usize>>,
 ) -> Result<BTreeMap<String, Tensor>, ModelError> {
-    let mut entries: Vec<&(String, Entry)> = header.entries.iter().collect();
-    entries.sort_by_key(|(_, entry)| entry.data_offsets);
-    let mut end = 0;
-    for (name, entry) in &entries {
-        let [begin, next] = entry.data_offsets;
-        if begin != end || next < begin {
-            return Err(FileError::Offsets { tensor: name.clone() }.into());
-        }
-        end = next;
-    }
+    let entries = in_order(header)?;
+    let end = entries.last().map_or(0, |(_, entry)| entry.data_offsets[1]);
     let found = bytes.len() - body;
     if end != found {
         return Err(FileError::BodyLength { expected: end, found }.into());
@@ -168,7 +221,10 @@ fn read_tensors(
     let mut tensors = BTreeMap::new();
     for (name, entry) in entries.into_iter().rev() {
         let begin = body + entry.data_offsets[0];
-        tensors.insert(name.clone(), read_tensor(name, entry, &bytes[begin..], bit_shapes.get(name))?);
+        let data = &bytes[begin..];
+        let (mut tensor, _) = announced(name, entry, data.len(), bit_shapes.get(name))?;
+        append_rows(&mut tensor, data);
+        tensors.insert(name.clone(), tensor);
         match &mut bytes {
             Cow::Borrowed(bytes) => *bytes = &bytes[..begin],
             Cow::Owned(bytes) => {
@@ -177,13 +233,44 @@ fn read_tensors(
             }
         }
     }
-    if let Some(name) = bit_shapes.keys().find(|&name| !tensors.contains_key(name)) {
-        return Err(FileError::BitShape { tensor: name.clone() }.into());
-    }
+    check_bit_shapes(bit_shapes, &tensors)?;
     Ok(tensors)
 }
 
-fn read_tensor(name: &str, entry: &Entry, data: &[u8], bit_shape: Option<&Vec<usize>>) -> Result<Tensor, ModelError> {
+/// The entries in the order of their bytes, which have no gaps.
+fn in_order(header: &Header) -> Result<Vec<&(String, Entry)>, FileError> {
+    let mut entries: Vec<&(String, Entry)> = header.entries.iter().collect();
+    entries.sort_by_key(|(_, entry)| entry.data_offsets);
+    let mut end = 0;
+    for (name, entry) in &entries {
+        let [begin, next] = entry.data_offsets;
+        if begin != end || next < begin {
+            return Err(FileError::Offsets { tensor: name.clone() });
+        }
+        end = next;
+    }
+    Ok(entries)
+}
+
+/// A logical shape needs a tensor.
+fn check_bit_shapes(
+    bit_shapes: &BTreeMap<String, Vec<usize>>,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<(), FileError> {
+    match bit_shapes.keys().find(|&name| !tensors.contains_key(name)) {
+        Some(name) => Err(FileError::BitShape { tensor: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The tensor of `len` bytes that an entry announces, with room for its numbers, but none yet; and the bytes of one of its
+/// numbers or rows of bits.
+fn announced(
+    name: &str,
+    entry: &Entry,
+    len: usize,
+    bit_shape: Option<&Vec<usize>>,
+) -> Result<(Tensor, usize), ModelError> {
     let tensor = || name.to_owned();
     let bit_shape_error = || FileError::BitShape { tensor: tensor() };
     let size = match entry.dtype.as_str() {
@@ -195,41 +282,49 @@ fn read_tensor(name: &str, entry: &Entry, data: &[u8], bit_shape: Option<&Vec<us
         }
     };
     let elements = checked_product(&entry.shape);
-    if elements.and_then(|n| n.checked_mul(size)) != Some(data.len()) {
+    if elements.and_then(|n| n.checked_mul(size)) != Some(len) {
         return Err(FileError::Offsets { tensor: tensor() }.into());
     }
     if (entry.dtype == "U8") != bit_shape.is_some() {
         return Err(bit_shape_error().into());
     }
     let shape = entry.shape.clone();
-    let numbers = data.as_chunks::<4>().0.iter();
-    let read = match (entry.dtype.as_str(), bit_shape) {
+    Ok(match (entry.dtype.as_str(), bit_shape) {
         (_, Some(logical)) => {
             let unnamed = |source| ModelError::Tensor { tensor: tensor(), source };
             let (rows, bits) = rows_and_bits(logical).map_err(unnamed)?;
-            if shape != [rows, bits.div_ceil(8)] {
+            let row = bits.div_ceil(8);
+            if shape != [rows, row] {
                 return Err(bit_shape_error().into());
             }
-            Tensor::Bits { shape: logical.clone(), rows: read_rows(data, bits) }
+            (Tensor::Bits { shape: logical.clone(), rows: Vec::with_capacity(rows * words(bits)) }, row)
         }
-        ("F32", None) => Tensor::F32 { shape, data: numbers.map(|b| f32::from_le_bytes(*b)).collect() },
-        (_, None) => Tensor::I32 { shape, data: numbers.map(|b| i32::from_le_bytes(*b)).collect() },
-    };
-    Ok(read)
+        ("F32", None) => (Tensor::F32 { shape, data: Vec::with_capacity(len / 4) }, 4),
+        (_, None) => (Tensor::I32 { shape, data: Vec::with_capacity(len / 4) }, 4),
+    })
 }
 
-/// Rows of `ceil(bits / 8)` bytes as rows of words.
-fn read_rows(data: &[u8], bits: usize) -> Vec<u64> {
-    let row_bytes = bits.div_ceil(8);
-    let mut rows = Vec::with_capacity(data.len() / row_bytes * words(bits));
-    for row in data.chunks_exact(row_bytes) {
-        rows.extend(row.chunks(8).map(|bytes| {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(word)
-        }));
+/// Appends whole numbers, or whole rows of bits, to a tensor.
+fn append_rows(tensor: &mut Tensor, bytes: &[u8]) {
+    let (numbers, bits) = (bytes.as_chunks::<4>().0.iter(), tensor.row_len());
+    match tensor {
+        Tensor::F32 { data, .. } => data.extend(numbers.map(|b| f32::from_le_bytes(*b))),
+        Tensor::I32 { data, .. } => data.extend(numbers.map(|b| i32::from_le_bytes(*b))),
+        Tensor::Bits { rows, .. } => {
+            let mut append = |(words, rest): (&[[u8; 8]], &[u8])| {
+                rows.extend(words.iter().map(|b| u64::from_le_bytes(*b)));
+                if !rest.is_empty() {
+                    let mut word = [0; 8];
+                    word[..rest.len()].copy_from_slice(rest);
+                    rows.push(u64::from_le_bytes(word));
+                }
+            };
+            // Rows that are whole words are one row.
+            let row = bits.div_ceil(8);
+            let at_once = if row.is_multiple_of(8) { bytes.len() } else { row };
+            bytes.chunks(at_once.max(1)).for_each(|row| append(row.as_chunks()));
+        }
     }
-    rows
 }
 
 #[cfg(test)]
@@ -286,6 +381,45 @@ mod tests {
         let error = read_all(&mut source, 0).unwrap_err();
         assert!(matches!(error, ModelError::File(FileError::HeaderTooLarge { found: u64::MAX, .. })), "{error}");
         assert_eq!(source.1, 8);
+    }
+
+    /// In pieces or not, what is read is the same; a byte that is wrong, missing or too many is for the other way to tell.
+    #[test]
+    fn by_pieces() {
+        let mut b = ModelBuilder::new(Shape::vector(70_001));
+        let numbers = |seed: u32| (0..70_001).map(move |i: u32| i.wrapping_mul(seed));
+        b.tensor("s", Tensor::f32([70_001], numbers(3).map(|i| i as f32).collect()).unwrap());
+        let bits = |shape: [usize; 2]| {
+            let row: Vec<i8> = numbers(2_654_435_769).map(|i| if i >> 31 == 1 { 1 } else { -1 }).collect();
+            Tensor::bits_from_signs(shape, &row.repeat(shape[0])[..shape[0] * shape[1]]).unwrap()
+        };
+        b.tensor("w", bits([9, 70_001]));
+        b.tensor("w2", bits([40, 9]));
+        b.tensor("w3", bits([64, 40]));
+        b.tensor("w4", bits([3, 64]));
+        let mut x = b.node("prelu", Op::PRelu { slope: "s".into() }, &[b.input()]);
+        for weight in ["w", "w2", "w3", "w4"] {
+            let sign = b.node(format!("sign {weight}"), Op::Sign, &[x]);
+            x = b.node(weight, Op::BinaryDense { weight: weight.into() }, &[sign]);
+        }
+        let model = b.finish(x).unwrap();
+        for model in [model, prelu()] {
+            let mut bytes = to_bytes(&model).unwrap();
+            let by_pieces = |bytes: &[u8]| read_by_pieces(&mut &bytes[..], bytes.len() as u64);
+            assert_eq!(by_pieces(&bytes).as_ref(), Some(&model));
+            assert_eq!(from_bytes(&bytes).unwrap(), model);
+            for end in [0, 7, 8, 100, bytes.len() - 1200, bytes.len() - 1] {
+                assert_eq!(by_pieces(&bytes[..end]), None);
+                assert_eq!(read_by_pieces(&mut &bytes[..end], bytes.len() as u64), None);
+            }
+            for at in [8, CHECKSUM_AT.start, bytes.len() - 700, bytes.len() - 1] {
+                bytes[at] ^= 1;
+                assert_eq!(by_pieces(&bytes), None, "{at}");
+                bytes[at] ^= 1;
+            }
+            bytes.push(0);
+            assert_eq!(by_pieces(&bytes), None);
+        }
     }
 
     /// Cut anywhere, a file gives the error that its bytes give.

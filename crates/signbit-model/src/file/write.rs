@@ -43,10 +43,20 @@ pub(crate) fn header_len(model: &Model) -> Result<usize, ModelError> {
 
 /// The checksum of a file whose checksum digits may hold anything, or nothing where they are not.
 pub(super) fn checksum(bytes: &[u8]) -> String {
+    finish_checksum(start_checksum(bytes))
+}
+
+/// The checksum over the beginning of a file, its digits counted as zeros; what follows is added to it.
+pub(super) fn start_checksum(bytes: &[u8]) -> crc32fast::Hasher {
     let before = bytes.get(..CHECKSUM_AT.start).unwrap_or(bytes);
     let behind = bytes.get(CHECKSUM_AT.end..).unwrap_or(&[]);
     let mut crc = crc32fast::Hasher::new();
     [before, NO_CHECKSUM.as_bytes(), behind].into_iter().for_each(|part| crc.update(part));
+    crc
+}
+
+/// The digits.
+pub(super) fn finish_checksum(crc: crc32fast::Hasher) -> String {
     format!("{:08x}", crc.finalize())
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod window;
 
 use std::ops::Range;
 
+use signbit_kernels::pool::Pooling;
 use signbit_kernels::shape::Conv;
 use signbit_model::{DType, ValueType};
 
@@ -215,16 +216,16 @@ fn run_f32(
         let rows = values.rows(step, height);
         return workers.for_rows(out, rows, |first, out| {
             kernel.run(values, step, scratch, Part::Rows(first..first + out.len() / rows.len), out);
-            step.stages.iter().for_each(|stage| stage.run(values, step, first * rows.len, out));
+            stage::run(values, step, first * rows.len, out);
         });
     }
-    step.stages.iter().for_each(|stage| stage.run(values, step, 0, out));
+    stage::run(values, step, 0, out);
 }
 
 impl F32Kernel {
     /// Makes a part of the output.
     fn run(&self, values: Values<'_>, step: &Step, scratch: &[f32], part: Part, out: &mut [f32]) {
-        let x = step.inputs[0];
+        let (isa, x) = (values.plan.isa, step.inputs[0]);
         let rows = part.rows();
         match self {
             // In place, the input is there already.
@@ -235,7 +236,7 @@ impl F32Kernel {
                 let shape = values.plan.types[x].shape;
                 let row = shape.w * signbit_kernels::bits::words(shape.c);
                 let x = &values.bits(x)[rows.start * row..rows.end * row];
-                signbit_kernels::bits::unpack_signs(values.plan.isa, x, shape.c, out);
+                signbit_kernels::bits::unpack_signs(isa, x, shape.c, out);
             }
             Self::Real(real) => real.run(values, x, &part, out),
             Self::Dots(binary) => binary.dots_f32(values, x, &part, out),
@@ -248,8 +249,10 @@ impl F32Kernel {
             Self::TransposedDots(layer) => {
                 layer.interleave(values, step, scratch, rows, out, |out| out.fill(0.0));
             }
-            Self::Max(window) => window.max(values.f32(x), rows, out, |max, x| if x > max { x } else { max }),
-            Self::Avg(window, count) => window.avg(values.f32(x), rows, out, *count),
+            Self::Max(window) => window.pool(isa, values.n, Pooling::Max, values.f32(x), rows, out),
+            Self::Avg(window, count) => {
+                window.pool(isa, values.n, Pooling::Mean { count: *count }, values.f32(x), rows, out);
+            }
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.f32(value));
             }
@@ -286,7 +289,7 @@ impl I32Kernel {
         match self {
             Self::Dots(binary) => binary.dots(values, x, &part, out),
             Self::TransposedDots(layer) => layer.interleave(values, step, scratch, rows, out, |out| out.fill(0)),
-            Self::Max(window) => window.max(values.i32(x), rows, out, i32::max),
+            Self::Max(window) => window.max_i32(values.i32(x), rows, out),
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.i32(value));
             }

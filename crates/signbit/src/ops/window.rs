@@ -2,65 +2,60 @@
 
 use std::ops::Range;
 
-use signbit_kernels::shape::Pool;
-use signbit_kernels::{Isa, bits, pool};
+use signbit_kernels::pool::{self, Pooling};
+use signbit_kernels::shape::{Pool, ShapeError};
+use signbit_kernels::{Isa, bits};
 use signbit_model::{Geometry, Shape};
 
 /// The windows of a pooling.
 #[derive(Debug)]
 pub(crate) struct Window {
-    pub(crate) geometry: Geometry,
-    pub(crate) input: Shape,
-    pub(crate) output: Shape,
+    geometry: Geometry,
+    input: Shape,
+    output: Shape,
 }
 
 impl Window {
-    /// The maximum of each window for output `rows` of the batch, as `greater` folds it.
+    /// The windows of `geometry`, each with a tap inside of the input.
     ///
-    /// `x` is `[n, h, w, len]` with any number `len` of elements per pixel; every window has a tap
-    /// inside of the input.
-    pub(super) fn max<T: Copy>(&self, x: &[T], rows: Range<usize>, out: &mut [T], greater: impl Fn(T, T) -> T) {
-        let len = out.len() / (rows.len() * self.output.w);
+    /// # Errors
+    /// Where the kernels do not take such sizes.
+    pub(crate) fn new(geometry: Geometry, input: Shape, output: Shape) -> Result<Self, ShapeError> {
+        let window = Self { geometry, input, output };
+        window.of_samples(1).validate()?;
+        Ok(window)
+    }
+
+    /// The kernels' description of `n` samples.
+    fn of_samples(&self, n: usize) -> Pool {
+        let (Geometry { kernel, stride, dilation, pads }, Shape { h, w, c }) = (self.geometry, self.input);
+        Pool { n, h, w, c, kernel, stride, dilation, pads }
+    }
+
+    /// Pools real numbers for output `rows` of the batch of `n`.
+    pub(super) fn pool(&self, isa: Isa, n: usize, pooling: Pooling, x: &[f32], rows: Range<usize>, out: &mut [f32]) {
+        pool::pool_f32(isa, &self.of_samples(n), pooling, x, rows, out);
+    }
+
+    /// The maximum of integers for output `rows` of the batch.
+    pub(super) fn max_i32(&self, x: &[i32], rows: Range<usize>, out: &mut [i32]) {
+        let len = self.input.c;
         for (i, out) in out.chunks_exact_mut(len).enumerate() {
             for (tap, pixel) in self.taps(rows.start * self.output.w + i).enumerate() {
                 let x = &x[pixel * len..][..len];
                 if tap == 0 {
                     out.copy_from_slice(x);
                 } else {
-                    out.iter_mut().zip(x).for_each(|(out, &x)| *out = greater(*out, x));
+                    out.iter_mut().zip(x).for_each(|(out, &x)| *out = x.max(*out));
                 }
             }
         }
     }
 
-    /// The mean of each window for output `rows` of the batch: the sum over taps ascending, divided by `count`
-    /// or else the number of taps inside of the input.
-    pub(super) fn avg(&self, x: &[f32], rows: Range<usize>, out: &mut [f32], count: Option<usize>) {
-        let len = self.input.c;
-        for (i, out) in out.chunks_exact_mut(len).enumerate() {
-            out.fill(0.0);
-            let mut inside = 0_usize;
-            for pixel in self.taps(rows.start * self.output.w + i) {
-                out.iter_mut().zip(&x[pixel * len..][..len]).for_each(|(out, x)| *out += x);
-                inside += 1;
-            }
-            let count = count.unwrap_or(inside) as f32;
-            out.iter_mut().for_each(|out| *out /= count);
-        }
-    }
-
     /// The maximum of bits, their OR, for the samples `samples`.
     pub(super) fn max_bits(&self, isa: Isa, x: &[u64], samples: Range<usize>, out: &mut [u64]) {
-        let Shape { h, w, c } = self.input;
-        let Geometry { kernel, stride, dilation, pads } = self.geometry;
-        let pool = Pool { n: samples.len(), h, w, c, kernel, stride, pads };
-        // The kernel knows no dilation, and refuses sizes near the limit of what memory can hold.
-        if dilation == [1, 1] && pool.validate().is_ok() {
-            let sample = h * w * bits::words(c);
-            return pool::max_bits(isa, &pool, &x[samples.start * sample..samples.end * sample], out);
-        }
-        let rows = samples.start * self.output.h..samples.end * self.output.h;
-        self.max(x, rows, out, |max, x| max | x);
+        let sample = self.input.h * self.input.w * bits::words(self.input.c);
+        pool::max_bits(isa, &self.of_samples(samples.len()), &x[samples.start * sample..samples.end * sample], out);
     }
 
     /// The pixels of the batch's input in the window of one output pixel of the batch: `ky`, `kx` ascending,

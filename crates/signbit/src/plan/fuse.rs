@@ -15,8 +15,14 @@ use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 /// A fusion: changes step `s` and returns true where it applies.
 type Rule = fn(&mut Fusion<'_>, s: usize) -> bool;
 
-const RULES: [Rule; 5] =
-    [threshold_after_dots, epilogue_after_dots, epilogue_after_real, sign_after_elementwise, parts_of_a_concatenation];
+const RULES: [Rule; 6] = [
+    threshold_after_dots,
+    epilogue_after_dots,
+    epilogue_after_real,
+    sign_after_elementwise,
+    slice_of_a_concatenation,
+    parts_of_a_concatenation,
+];
 
 /// Fuses the steps of a graph with values of `types`, of which `output` is the result. Steps whose output
 /// nobody reads are dropped first.
@@ -62,6 +68,12 @@ impl<'a> Fusion<'a> {
     fn only_for_this(&self, value: usize) -> Option<(usize, &Step)> {
         let maker = self.maker[value].filter(|_| self.reads[value] == 1)?;
         Some((maker, self.steps[maker].as_ref()?))
+    }
+
+    /// Whether step `p` only concatenates real numbers.
+    fn is_concatenation(&self, p: usize) -> bool {
+        let step = self.steps[p].as_ref();
+        step.is_some_and(|p| matches!(p.kernel, Kernel::F32(F32Kernel::Concat)) && p.stages.is_empty())
     }
 
     /// Step `s` takes in step `p`, the maker of its first input: it has `kernel`, then both steps' stages.
@@ -180,6 +192,48 @@ fn sign_after_elementwise(fusion: &mut Fusion<'_>, s: usize) -> bool {
     fusion.join(p, s, |_, sign| sign)
 }
 
+/// A slice of a concatenation that is cut between its parts: it is one of them, or a concatenation of some. A MeliusNet
+/// adds to the newest features and leaves the others as they are.
+fn slice_of_a_concatenation(fusion: &mut Fusion<'_>, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let (Kernel::F32(F32Kernel::Slice(start)), &[value]) = (&step.kernel, &step.inputs[..]) else {
+        return false;
+    };
+    let Some(p) = fusion.maker[value].filter(|&p| step.stages.is_empty() && fusion.is_concatenation(p)) else {
+        return false;
+    };
+    let Some(all) = fusion.steps[p].as_ref().map(|first| first.inputs.clone()) else {
+        return false;
+    };
+    // Where each part begins, and where the last one ends.
+    let mut begins = vec![0];
+    begins.extend(all.iter().scan(0, |end, &part| {
+        *end += fusion.types[part].shape.c;
+        Some(*end)
+    }));
+    let end = start + fusion.types[step.output].shape.c;
+    let (Ok(first), Ok(last)) = (begins.binary_search(start), begins.binary_search(&end)) else {
+        return false;
+    };
+    let parts = all[first..last].to_vec();
+    let mut nodes = Vec::new();
+    fusion.reads[value] -= 1;
+    if fusion.reads[value] == 0 {
+        all.iter().for_each(|&part| fusion.reads[part] -= 1);
+        nodes = fusion.steps[p].take().map_or(nodes, |first| first.nodes);
+    }
+    parts.iter().for_each(|&part| fusion.reads[part] += 1);
+    if let Some(step) = &mut fusion.steps[s] {
+        nodes.append(&mut step.nodes);
+        step.nodes = nodes;
+        step.kernel = if parts.len() == 1 { Kernel::Alias } else { Kernel::F32(F32Kernel::Concat) };
+        step.inputs = parts;
+    }
+    true
+}
+
 /// A concatenation that is only read to be copied or to have its signs taken: its reader reads the parts. A block of a
 /// DenseNet concatenates what it concatenated before; so each feature is copied once, not once per layer.
 fn parts_of_a_concatenation(fusion: &mut Fusion<'_>, s: usize) -> bool {
@@ -191,10 +245,7 @@ fn parts_of_a_concatenation(fusion: &mut Fusion<'_>, s: usize) -> bool {
         Kernel::F32(F32Kernel::Concat) => true,
         _ => false,
     };
-    let is_concatenation = |value: &usize| {
-        let maker = fusion.maker[*value].and_then(|p| fusion.steps[p].as_ref());
-        maker.is_some_and(|p| matches!(p.kernel, Kernel::F32(F32Kernel::Concat)) && p.stages.is_empty())
-    };
+    let is_concatenation = |value: &usize| fusion.maker[*value].is_some_and(|p| fusion.is_concatenation(p));
     let Some(at) = step.kernel_inputs().iter().position(is_concatenation).filter(|_| reads_parts) else {
         return false;
     };
@@ -338,6 +389,34 @@ mod tests {
             b.node("relu", Op::Relu, &[cat])
         });
         assert_eq!(found, ["half0", "new", "s", "more", "half5", "cat cat2 relu"]);
+    }
+
+    /// The improvement block of a MeliusNet: neither concatenation is stored, and nothing is copied.
+    #[test]
+    fn slices_of_a_concatenation_are_its_parts() {
+        let found = steps(|b| {
+            let x = b.node("early", Op::Relu, &[b.input()]);
+            let new = b.node("new", mul_add(), &[b.input()]);
+            let more = b.node("more", Op::Clip { min: 0.0, max: 1.0 }, &[b.input()]);
+            let cat = b.node("cat", Op::Concat, &[x, new, more]);
+            let old = b.node("old", Op::Slice { start: 0, end: 8 }, &[cat]);
+            let last = b.node("last", Op::Slice { start: 8, end: 12 }, &[cat]);
+            let last = b.node("add", Op::Add, &[last, b.input()]);
+            let cat = b.node("cat2", Op::Concat, &[old, last]);
+            b.node("s", Op::Sign, &[cat])
+        });
+        assert_eq!(found, ["early", "new", "more", "cat last", "add", "old cat2 s"]);
+    }
+
+    /// A slice through a part stays.
+    #[test]
+    fn other_slices_of_a_concatenation_stay() {
+        let found = steps(|b| {
+            let x = b.node("early", Op::Relu, &[b.input()]);
+            let cat = b.node("cat", Op::Concat, &[x, b.input()]);
+            b.node("some", Op::Slice { start: 0, end: 5 }, &[cat])
+        });
+        assert_eq!(found, ["early", "cat", "some"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use signbit_kernels::shape::{Conv, Padding as KernelPadding};
+use signbit_kernels::shape::{Conv, Padding as KernelPadding, ShapeError};
 use signbit_kernels::{
     Isa,
     bits::{copy_bits, words},
@@ -110,13 +110,13 @@ impl Lowering<'_> {
                 let (t, flip) = (self.i32(threshold)?.into(), self.bits(flip)?.into());
                 Kernel::Bits(BitsKernel::Threshold(Thresholds { t, flip }))
             }
-            Op::MaxPool2d { geometry } => self.max(geometry),
-            Op::GlobalMaxPool => self.max(&self.whole_image()),
+            Op::MaxPool2d { geometry } => self.max(geometry)?,
+            Op::GlobalMaxPool => self.max(&self.whole_image())?,
             Op::AvgPool2d { geometry, count_include_pad } => {
                 let count = count_include_pad.then_some(geometry.kernel[0] * geometry.kernel[1]);
-                Kernel::F32(F32Kernel::Avg(self.window(geometry), count))
+                Kernel::F32(F32Kernel::Avg(self.window(geometry)?, count))
             }
-            Op::GlobalAvgPool => Kernel::F32(F32Kernel::Avg(self.window(&self.whole_image()), None)),
+            Op::GlobalAvgPool => Kernel::F32(F32Kernel::Avg(self.window(&self.whole_image())?, None)),
             Op::Concat => match self.x.dtype {
                 DType::F32 => Kernel::F32(F32Kernel::Concat),
                 DType::I32 => Kernel::I32(I32Kernel::Concat),
@@ -277,17 +277,17 @@ impl Lowering<'_> {
         Ok(Kernel::I32(I32Kernel::TransposedDots(layer)))
     }
 
-    fn max(&self, geometry: &Geometry) -> Kernel {
-        let window = self.window(geometry);
-        match self.x.dtype {
+    fn max(&self, geometry: &Geometry) -> Result<Kernel, Error> {
+        let window = self.window(geometry)?;
+        Ok(match self.x.dtype {
             DType::F32 => Kernel::F32(F32Kernel::Max(window)),
             DType::I32 => Kernel::I32(I32Kernel::Max(window)),
             DType::Bits => Kernel::Bits(BitsKernel::Max(window)),
-        }
+        })
     }
 
-    fn window(&self, geometry: &Geometry) -> Window {
-        Window { geometry: *geometry, input: self.x.shape, output: self.y }
+    fn window(&self, geometry: &Geometry) -> Result<Window, Error> {
+        Window::new(*geometry, self.x.shape, self.y).map_err(|source| self.too_large(source))
     }
 
     fn whole_image(&self) -> Geometry {
@@ -312,8 +312,11 @@ impl Lowering<'_> {
     }
 
     fn checked(&self, conv: Conv) -> Result<Conv, Error> {
-        let error = |source| Error::Layer { layer: self.node.name.clone(), source };
-        conv.validate().map(|()| conv).map_err(error)
+        conv.validate().map(|()| conv).map_err(|source| self.too_large(source))
+    }
+
+    fn too_large(&self, source: ShapeError) -> Error {
+        Error::Layer { layer: self.node.name.clone(), source }
     }
 
     fn tensor(&self, name: &str) -> Result<&Tensor, Error> {

@@ -16,7 +16,7 @@ mod store;
 use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
-use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, shape::Conv, threshold::Thresholds};
+use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, pool::Pooling, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
     // SAFETY: the token proves that the CPU has AVX2.
@@ -45,6 +45,15 @@ pub(crate) fn max_bits(_: Avx2, conv: &Conv, x: &[u64], out: &mut [u64]) {
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, out) }
+}
+
+pub(crate) fn pool(_: Avx2, conv: &Conv, pooling: Pooling, x: &[f32], row: usize, out: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(conv: &Conv, pooling: Pooling, x: &[f32], row: usize, out: &mut [f32]) {
+        super::generic::pool::pool(conv, pooling, x, row, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(conv, pooling, x, row, out) }
 }
 
 pub(crate) fn conv(_: Avx2, conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {

@@ -69,11 +69,15 @@ fn columns<const W: usize, const N: usize>(
         return;
     }
     for c in (0..channels).step_by(W) {
-        let numbers: [[f32; W]; N] = core::array::from_fn(|n| core::array::from_fn(|i| numbers[n][c + i]));
+        // Loops: a closure for each array would be a call that is not inlined.
+        let mut here = [[0.0; W]; N];
+        for n in 0..N {
+            here[n].copy_from_slice(&numbers[n][c..c + W]);
+        }
         for pixel in x.chunks_exact_mut(channels) {
             if let Some(x) = pixel[c..].first_chunk_mut::<W>() {
                 let old = *x;
-                *x = core::array::from_fn(|i| f(old[i], numbers.map(|numbers| numbers[i])));
+                *x = core::array::from_fn(|i| f(old[i], here.map(|numbers| numbers[i])));
             }
         }
     }
