@@ -24,22 +24,29 @@ pub(super) type Narrow = [__m256i; 2];
 /// Per pair and block of channels the sums of the first and the second pixel.
 pub(super) type Sums<const Q: usize, const V: usize> = [[[Narrow; 2]; V]; Q];
 
-/// The mismatches of one panel of `len` bytes.
+/// Sums of nothing yet.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn no_sums<const Q: usize, const V: usize>() -> Sums<Q, V> {
+    [[[[_mm256_setzero_si256(); 2]; 2]; V]; Q]
+}
+
+/// Adds the mismatches of a panel, or of a part of one, of `len` bytes.
 ///
 /// # Safety
 /// The offsets are those of tables, at most `tables::NEITHER`.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) unsafe fn panel_sums<const Q: usize, const V: usize, const SINGLE: bool>(
+pub(super) unsafe fn add_panel<const Q: usize, const V: usize, const SINGLE: bool>(
     len: usize,
     weights: [&[u64]; V],
     offsets: [[&[u16]; 2]; Q],
-) -> Sums<Q, V> {
+    sums: &mut Sums<Q, V>,
+) {
     assert!(len.is_multiple_of(3));
     assert!(weights.iter().all(|weights| weights.len() * 8 == len * LANES));
     assert!(offsets.as_flattened().iter().all(|offsets| offsets.len() == len));
     let zero = _mm256_setzero_si256();
-    let mut sums = [[[[zero; 2]; 2]; V]; Q];
     for start in (0..len).step_by(CHUNK) {
         let end = len.min(start + CHUNK);
         // SAFETY: `end <= len`, a multiple of 3 as `CHUNK` is; the slices are that long, as checked above, and the
@@ -57,7 +64,6 @@ pub(super) unsafe fn panel_sums<const Q: usize, const V: usize, const SINGLE: bo
             }
         }
     }
-    sums
 }
 
 /// Sums in bytes: `raw` and `hi` of the module's description, per pair and block of channels.
