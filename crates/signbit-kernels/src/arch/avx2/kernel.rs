@@ -47,7 +47,8 @@ pub(super) unsafe fn add_panel<const Q: usize, const V: usize, const SINGLE: boo
     assert!(weights.iter().all(|weights| weights.len() * 8 == len * LANES));
     assert!(offsets.as_flattened().iter().all(|offsets| offsets.len() == len));
     let zero = _mm256_setzero_si256();
-    for start in (0..len).step_by(CHUNK) {
+    let mut start = 0;
+    while start < len {
         let end = len.min(start + CHUNK);
         // SAFETY: `end <= len`, a multiple of 3 as `CHUNK` is; the slices are that long, as checked above, and the
         // caller answers for the offsets.
@@ -63,6 +64,7 @@ pub(super) unsafe fn add_panel<const Q: usize, const V: usize, const SINGLE: boo
                 }
             }
         }
+        start = end;
     }
 }
 
@@ -87,10 +89,13 @@ unsafe fn chunk<const Q: usize, const V: usize, const SINGLE: bool>(
     let weights: [*const __m256i; V] = weights.map(|weights| weights.as_ptr().cast());
     let offsets: [[*const u16; 2]; Q] = offsets.map(|[low, high]| [low.as_ptr(), high.as_ptr()]);
     let tables = TABLES.0.as_ptr();
-    for k in bytes.step_by(3) {
+    // Plain counting: of ranges with a start and steps, the compiler would keep the checks in the loop.
+    let mut first = bytes.start;
+    while first < bytes.end {
         for half in 0..2 {
             let mut s = [[zero; V]; Q];
-            for k in k..k + 3 {
+            for i in 0..3 {
+                let k = first + i;
                 let mut nibbles = [zero; V];
                 for v in 0..V {
                     // SAFETY: `k < bytes.end`, so the 32 bytes from `32 * k` lie within the weights.
@@ -122,6 +127,7 @@ unsafe fn chunk<const Q: usize, const V: usize, const SINGLE: bool>(
                 }
             }
         }
+        first += 3;
     }
     (raw, hi)
 }
