@@ -120,6 +120,35 @@ fn convolutions_of_interesting_channels() {
     assert_all(failures);
 }
 
+/// Windows that overlap: rows of even and odd length, shorter and longer than what goes together, padding on every
+/// side and wider than the input, groups, and ranges of rows that begin within an image.
+#[test]
+fn overlapping_windows() {
+    let shapes = [
+        ([3, 3], [5, 4, 64], 40, 1),
+        ([3, 3], [4, 46, 128], 128, 1),
+        ([3, 3], [3, 31, 256], 64, 1),
+        ([2, 3], [3, 18, 128], 144, 2),
+        ([4, 6], [5, 7, 64], 33, 1),
+        ([1, 9], [2, 9, 64], 64, 1),
+    ];
+    let pads = [[0; 4], [1; 4], [2, 1, 0, 3], [3, 9, 4, 8], [0, 40, 1, 3]];
+    let mut failures = Vec::new();
+    for (i, (kernel, [h, w, c_in], c_out, groups)) in shapes.into_iter().enumerate() {
+        for (j, (pads, padding)) in
+            pads.into_iter().flat_map(|pads| PADDINGS.map(|padding| (pads, padding))).enumerate()
+        {
+            let conv = Conv { pads, padding, groups, ..Conv::new([2, h, w, c_in], c_out, kernel) };
+            if conv.validate().is_ok() {
+                let (case, rows) = (Case::new(conv, (i * 16 + j) as u64), conv.rows());
+                failures.extend(case.failures(0..rows / 2 + 1));
+                failures.extend(case.failures(rows / 2 + 1..rows));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
 /// Dot products beyond 16 bits, all terms equal or not, and K beyond one panel of the fastest kernel.
 #[test]
 fn long_dot_products() {

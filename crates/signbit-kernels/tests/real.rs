@@ -47,6 +47,14 @@ fn dense_depthwise_and_long_rows() {
         Conv { groups: 40, pads: [0, 3, 4, 1], stride: [2, 1], dilation: [1, 2], ..image },
         Conv { groups: 20, pads: [1, 1, 1, 1], ..image },
         Conv { pads: [1, 1, 1, 1], ..Conv::new([1, 12, 130, 3], 20, [3, 3]) },
+        Conv { pads: [1, 1, 1, 1], ..Conv::new([1, 5, 9, 1], 1, [3, 3]) },
+        // Steps that are never taken.
+        Conv { stride: [usize::MAX; 2], dilation: [usize::MAX; 2], ..Conv::new([1, 2, 3, 20], 17, [1, 1]) },
+        Conv { groups: 20, stride: [usize::MAX; 2], dilation: [usize::MAX; 2], ..Conv::new([1, 2, 3, 20], 20, [1, 1]) },
+        // The stem of a ResNet, and windows wider than the input.
+        Conv { pads: [2, 2, 3, 3], stride: [2, 2], ..Conv::new([1, 18, 61, 3], 36, [7, 7]) },
+        Conv { pads: [2, 4, 5, 6], ..Conv::new([2, 3, 4, 5], 17, [3, 8]) },
+        Conv { pads: [1, 5, 1, 7], dilation: [2, 3], ..Conv::new([1, 5, 7, 4], 16, [3, 4]) },
     ];
     let failures: Vec<String> = cases.iter().flat_map(|conv| failures(conv, 3, 0..conv.rows())).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -1,15 +1,16 @@
 //! The binary convolution with output channels in lanes: the loops around the kernel.
 //!
 //! Pixels go in tiles, whose table offsets are gathered once; within a tile, register blocks of up to 2 pairs
-//! of pixels and 2 blocks of output channels.
+//! of pixels and 2 blocks of output channels. Windows that overlap have loops of their own, in `rows`.
 
 use core::ops::Range;
 
 use super::{
     gather::{Gather, offsets_len},
     gemv,
-    kernel::{Sums, panel_sums},
+    kernel::{Sums, add_panel, no_sums},
     layout::{LANES, PANEL, block_len, panels},
+    rows,
     store::{Channels, Wide},
 };
 use crate::{
@@ -55,6 +56,9 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
     if count == 1 && gemv::is_vector(conv) {
         return gemv::conv(conv, acts, weights, rows.start, &mut out);
     }
+    if let Some(pairs) = rows::pairs(conv) {
+        return rows::conv(conv, acts, weights, rows, pairs, &mut out);
+    }
     let mut windows = Pixels::from_row(conv, rows.start);
     let longest = panels(conv).map(|panel| panel.len()).max().unwrap_or(0);
     let one_panel = panels(conv).count() == 1;
@@ -96,6 +100,7 @@ fn tile_group(
     }
     let blocks = job.conv.group_out().div_ceil(LANES);
     for block in (0..blocks).step_by(2) {
+        let channels = Channels::two(job.conv, group, block, out);
         for pair in (0..tile.pairs).step_by(2) {
             let single = tile.windows[2 * pair + 1].is_none();
             let (pairs, blocks) = (tile.pairs - pair, blocks - block);
@@ -107,7 +112,7 @@ fn tile_group(
                 (_, 1) => register_block::<2, 1, false>,
                 (_, _) => register_block::<2, 2, false>,
             };
-            run(job, gather, tile, group, weights, pair, block, offsets, out);
+            run(job, gather, tile, group, weights, pair, block, offsets, &channels, out);
         }
     }
 }
@@ -123,6 +128,7 @@ fn register_block<const Q: usize, const V: usize, const SINGLE: bool>(
     pair: usize,
     block: usize,
     offsets: &mut [u16; OFFSETS],
+    channels: &[Channels; 2],
     out: &mut Out<'_>,
 ) {
     let conv = job.conv;
@@ -133,10 +139,9 @@ fn register_block<const Q: usize, const V: usize, const SINGLE: bool>(
         let len = job.block_len / LANES;
         let sums = panel::<Q, V, SINGLE>(len, weights, block_words, &offsets[pair * job.stride..], job.stride);
         for v in 0..V {
-            let channels = Channels::of(conv, group, block + v, out);
             for i in 0..2 * Q {
                 if let Some(window) = &tile.windows[2 * pair + i] {
-                    channels.store_narrow(
+                    channels[v].store_narrow(
                         out,
                         conv,
                         tile.start + 2 * pair + i,
@@ -162,10 +167,15 @@ fn register_block<const Q: usize, const V: usize, const SINGLE: bool>(
         start += len * LANES / 8;
     }
     for v in 0..V {
-        let channels = Channels::of(conv, group, block + v, out);
         for i in 0..2 * Q {
             if let Some(window) = &tile.windows[2 * pair + i] {
-                channels.store_wide(out, conv, tile.start + 2 * pair + i, window.bits(conv), counts[i / 2][v][i % 2]);
+                channels[v].store_wide(
+                    out,
+                    conv,
+                    tile.start + 2 * pair + i,
+                    window.bits(conv),
+                    counts[i / 2][v][i % 2],
+                );
             }
         }
     }
@@ -191,6 +201,8 @@ fn panel<const Q: usize, const V: usize, const SINGLE: bool>(
         let (low, high) = offsets[q * stride..][..offsets_len(len)].split_at(offsets_len(len) / 2);
         pair_offsets[q] = [&low[..len], &high[..len]];
     }
+    let mut sums = no_sums();
     // SAFETY: `Gather::panel` writes offsets of tables only, and the buffer held 0, the first table, before.
-    unsafe { panel_sums::<Q, V, SINGLE>(len, block_weights, pair_offsets) }
+    unsafe { add_panel::<Q, V, SINGLE>(len, block_weights, pair_offsets, &mut sums) };
+    sums
 }

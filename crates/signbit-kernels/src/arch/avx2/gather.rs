@@ -16,7 +16,7 @@ use crate::{
 const WORDS: usize = PANEL / 8;
 
 /// The words of a pixel that has none.
-static ZEROS: [u64; WORDS] = [0; WORDS];
+pub(super) static ZEROS: [u64; WORDS] = [0; WORDS];
 
 /// Offsets that a panel of `len` bytes takes: per byte of K one for the low and one for the high nibble,
 /// and room for the rest of the last word.
@@ -143,16 +143,7 @@ impl Source<'_> {
                 None => None,
             };
             let at = tap * bytes..tap * bytes + self.words.len() * 8;
-            let (low, high) = (&mut low[at.clone()], &mut high[at]);
-            match (a, b) {
-                (Some(a), Some(b)) => offsets(a, b, 0, low, high),
-                (Some(a), None) => offsets(a, &ZEROS[..a.len()], FIRST_ONLY, low, high),
-                (None, Some(b)) => offsets(b, &ZEROS[..b.len()], SECOND_ONLY, low, high),
-                (None, None) => {
-                    low.fill(NEITHER);
-                    high.fill(NEITHER);
-                }
-            }
+            tap_offsets(a, b, &mut low[at.clone()], &mut high[at]);
         }
     }
 
@@ -184,10 +175,25 @@ impl Source<'_> {
     }
 }
 
+/// Table offsets of a tap of two pixels, of which those count that there are.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn tap_offsets(a: Option<&[u64]>, b: Option<&[u64]>, low: &mut [u16], high: &mut [u16]) {
+    match (a, b) {
+        (Some(a), Some(b)) => offsets(a, b, 0, low, high),
+        (Some(a), None) => offsets(a, &ZEROS[..a.len()], FIRST_ONLY, low, high),
+        (None, Some(b)) => offsets(b, &ZEROS[..b.len()], SECOND_ONLY, low, high),
+        (None, None) => {
+            low.fill(NEITHER);
+            high.fill(NEITHER);
+        }
+    }
+}
+
 /// Table offsets of as many words of two pixels, from `base` on.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn offsets(a: &[u64], b: &[u64], base: u16, low: &mut [u16], high: &mut [u16]) {
+pub(super) fn offsets(a: &[u64], b: &[u64], base: u16, low: &mut [u16], high: &mut [u16]) {
     let base = _mm256_set1_epi16(base as i16);
     let (low, high) = (low.as_chunks_mut::<8>().0, high.as_chunks_mut::<8>().0);
     let (b, low, high) = (&b[..a.len()], &mut low[..a.len()], &mut high[..a.len()]);

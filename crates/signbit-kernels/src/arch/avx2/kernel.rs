@@ -24,23 +24,31 @@ pub(super) type Narrow = [__m256i; 2];
 /// Per pair and block of channels the sums of the first and the second pixel.
 pub(super) type Sums<const Q: usize, const V: usize> = [[[Narrow; 2]; V]; Q];
 
-/// The mismatches of one panel of `len` bytes.
+/// Sums of nothing yet.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn no_sums<const Q: usize, const V: usize>() -> Sums<Q, V> {
+    [[[[_mm256_setzero_si256(); 2]; 2]; V]; Q]
+}
+
+/// Adds the mismatches of a panel, or of a part of one, of `len` bytes.
 ///
 /// # Safety
 /// The offsets are those of tables, at most `tables::NEITHER`.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) unsafe fn panel_sums<const Q: usize, const V: usize, const SINGLE: bool>(
+pub(super) unsafe fn add_panel<const Q: usize, const V: usize, const SINGLE: bool>(
     len: usize,
     weights: [&[u64]; V],
     offsets: [[&[u16]; 2]; Q],
-) -> Sums<Q, V> {
+    sums: &mut Sums<Q, V>,
+) {
     assert!(len.is_multiple_of(3));
     assert!(weights.iter().all(|weights| weights.len() * 8 == len * LANES));
     assert!(offsets.as_flattened().iter().all(|offsets| offsets.len() == len));
     let zero = _mm256_setzero_si256();
-    let mut sums = [[[[zero; 2]; 2]; V]; Q];
-    for start in (0..len).step_by(CHUNK) {
+    let mut start = 0;
+    while start < len {
         let end = len.min(start + CHUNK);
         // SAFETY: `end <= len`, a multiple of 3 as `CHUNK` is; the slices are that long, as checked above, and the
         // caller answers for the offsets.
@@ -56,8 +64,8 @@ pub(super) unsafe fn panel_sums<const Q: usize, const V: usize, const SINGLE: bo
                 }
             }
         }
+        start = end;
     }
-    sums
 }
 
 /// Sums in bytes: `raw` and `hi` of the module's description, per pair and block of channels.
@@ -81,10 +89,13 @@ unsafe fn chunk<const Q: usize, const V: usize, const SINGLE: bool>(
     let weights: [*const __m256i; V] = weights.map(|weights| weights.as_ptr().cast());
     let offsets: [[*const u16; 2]; Q] = offsets.map(|[low, high]| [low.as_ptr(), high.as_ptr()]);
     let tables = TABLES.0.as_ptr();
-    for k in bytes.step_by(3) {
+    // Plain counting: of ranges with a start and steps, the compiler would keep the checks in the loop.
+    let mut first = bytes.start;
+    while first < bytes.end {
         for half in 0..2 {
             let mut s = [[zero; V]; Q];
-            for k in k..k + 3 {
+            for i in 0..3 {
+                let k = first + i;
                 let mut nibbles = [zero; V];
                 for v in 0..V {
                     // SAFETY: `k < bytes.end`, so the 32 bytes from `32 * k` lie within the weights.
@@ -116,6 +127,7 @@ unsafe fn chunk<const Q: usize, const V: usize, const SINGLE: bool>(
                 }
             }
         }
+        first += 3;
     }
     (raw, hi)
 }

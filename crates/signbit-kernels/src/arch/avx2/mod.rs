@@ -11,6 +11,7 @@ mod gemv;
 mod kernel;
 mod pack;
 mod real;
+mod rows;
 mod store;
 
 use core::ops::Range;

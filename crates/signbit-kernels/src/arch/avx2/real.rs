@@ -2,7 +2,10 @@
 
 use core::arch::x86_64::*;
 
-use crate::{arch::generic::real::Lanes, real::LANES};
+use crate::{
+    arch::generic::real::{Lanes, Run},
+    real::LANES,
+};
 
 /// The sums of 16 output channels. Made by code that has AVX2 only: [`super::real_conv`].
 #[derive(Clone, Copy)]
@@ -22,15 +25,16 @@ impl Lanes for Sums {
         Self(unsafe { [_mm256_setzero_ps(); 2] })
     }
 
-    /// Half by half: one register of weights at a time leaves enough for twelve sums.
+    /// Pixel by pixel: two registers of weights, one of a pixel and one of a product leave enough for twelve sums.
     #[inline(always)]
     fn add<const P: usize>(sums: &mut [Self; P], x: [f32; P], w: &[f32; LANES]) {
         let w = load(w);
-        for half in 0..2 {
-            for p in 0..P {
-                // SAFETY: the caller is compiled into code that has AVX2.
-                sums[p].0[half] =
-                    unsafe { _mm256_add_ps(sums[p].0[half], _mm256_mul_ps(_mm256_set1_ps(x[p]), w[half])) };
+        for p in 0..P {
+            // SAFETY: the caller is compiled into code that has AVX2.
+            unsafe {
+                let x = _mm256_set1_ps(x[p]);
+                sums[p].0[0] = _mm256_add_ps(sums[p].0[0], _mm256_mul_ps(x, w[0]));
+                sums[p].0[1] = _mm256_add_ps(sums[p].0[1], _mm256_mul_ps(x, w[1]));
             }
         }
     }
@@ -54,4 +58,144 @@ impl Lanes for Sums {
         }
         out
     }
+
+    #[inline(always)]
+    fn add_run<const P: usize>(sums: &mut [Self; P], run: &Run<'_>) {
+        // SAFETY: the caller is compiled into code that has AVX2.
+        unsafe { add_run(sums, run) }
+    }
+
+    #[inline(always)]
+    fn store_run<const P: usize>(run: &Run<'_>, bias: Option<&[f32; LANES]>, out: &mut [f32], c_out: usize) {
+        // SAFETY: the caller is compiled into code that has AVX2.
+        unsafe { store_run::<P>(run, bias, out, c_out) }
+    }
+
+    #[inline(always)]
+    fn add_blocks<const B: usize>(sums: &mut [Self; B], run: &Run<'_>, block: usize) {
+        // SAFETY: the caller is compiled into code that has AVX2.
+        unsafe { add_blocks(sums, run, block) }
+    }
+
+    #[inline(always)]
+    fn add_each_run<const P: usize>(sums: &mut [Self; P], run: &Run<'_>) {
+        // SAFETY: the caller is compiled into code that has AVX2.
+        unsafe { add_each_run(sums, run) }
+    }
+}
+
+/// Steps of one turn of the loop.
+const STEPS: usize = 4;
+
+// Functions of their own: among the loops around them, the compiler runs out of registers.
+
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn add_run<const P: usize>(sums: &mut [Sums; P], run: &Run<'_>) {
+    *sums = added(*sums, run);
+}
+
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn store_run<const P: usize>(run: &Run<'_>, bias: Option<&[f32; LANES]>, out: &mut [f32], c_out: usize) {
+    let all = added([Sums::zero(); P], run);
+    for p in 0..P {
+        let out = out[p * c_out..][..LANES].as_mut_ptr();
+        let mut sums = all[p].0;
+        if let Some(bias) = bias {
+            let bias = load(bias);
+            sums = [_mm256_add_ps(sums[0], bias[0]), _mm256_add_ps(sums[1], bias[1])];
+        }
+        // SAFETY: there is room for all lanes.
+        unsafe {
+            _mm256_storeu_ps(out, sums[0]);
+            _mm256_storeu_ps(out.add(8), sums[1]);
+        }
+    }
+}
+
+/// The sums with all of a run added.
+#[inline(always)]
+fn added<const P: usize>(mut all: [Sums; P], run: &Run<'_>) -> [Sums; P] {
+    run.check(P, run.len);
+    for row in 0..run.rows.count {
+        for column in 0..run.columns.count {
+            let mut x = [run.x.as_ptr(); P];
+            for p in 0..P {
+                // SAFETY: `check` saw to it that the numbers of the last place and pixel lie within `x`.
+                x[p] = unsafe { x[p].add(row * run.rows.x + column * run.columns.x + p * run.pixel) };
+            }
+            let w = &run.w[row * run.rows.w + column * run.columns.w..][..run.len];
+            // Several steps at a time: the end of a long loop is a wrong guess, and rows are short.
+            let (steps, rest) = w.as_chunks::<STEPS>();
+            for w in steps {
+                for k in 0..STEPS {
+                    // SAFETY: as above; there are `len` blocks of weights in all, as many as numbers from `x` on.
+                    unsafe { add_step(&mut all, &x, k, &w[k]) };
+                }
+                for p in 0..P {
+                    // SAFETY: as above.
+                    x[p] = unsafe { x[p].add(STEPS) };
+                }
+            }
+            for (k, w) in rest.iter().enumerate() {
+                // SAFETY: as above.
+                unsafe { add_step(&mut all, &x, k, w) };
+            }
+        }
+    }
+    all
+}
+
+/// # Safety
+/// There is a number `k` after that of each of `x`.
+#[inline(always)]
+unsafe fn add_step<const P: usize>(sums: &mut [Sums; P], x: &[*const f32; P], k: usize, w: &[f32; LANES]) {
+    let mut numbers = [0.0; P];
+    for p in 0..P {
+        // SAFETY: the caller answers for it.
+        numbers[p] = unsafe { *x[p].add(k) };
+    }
+    Sums::add(sums, numbers, w);
+}
+
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn add_blocks<const B: usize>(sums: &mut [Sums; B], run: &Run<'_>, block: usize) {
+    run.check(1, run.len);
+    Run { w: &run.w[(B - 1) * block..], ..*run }.check(1, run.len);
+    let mut all = *sums;
+    for row in 0..run.rows.count {
+        for column in 0..run.columns.count {
+            let w = run.w[row * run.rows.w + column * run.columns.w..].as_ptr();
+            let x = &run.x[row * run.rows.x + column * run.columns.x..][..run.len];
+            for (k, x) in x.iter().enumerate() {
+                for b in 0..B {
+                    let mut one = [all[b]];
+                    // SAFETY: `check` saw to it that the last block has the weights of the last place.
+                    Sums::add(&mut one, [*x], unsafe { &*w.add(b * block + k) });
+                    [all[b]] = one;
+                }
+            }
+        }
+    }
+    *sums = all;
+}
+
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn add_each_run<const P: usize>(sums: &mut [Sums; P], run: &Run<'_>) {
+    run.check(P, LANES);
+    let mut all = *sums;
+    for row in 0..run.rows.count {
+        for column in 0..run.columns.count {
+            let w = &run.w[row * run.rows.w + column * run.columns.w];
+            for p in 0..P {
+                let at = row * run.rows.x + column * run.columns.x + p * run.pixel;
+                // SAFETY: `check` saw to it that the numbers of the last place and pixel lie within `x`.
+                all[p] = all[p].add_each(unsafe { &*run.x.as_ptr().add(at).cast() }, w);
+            }
+        }
+    }
+    *sums = all;
 }

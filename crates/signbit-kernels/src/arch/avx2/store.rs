@@ -81,6 +81,14 @@ impl Channels {
         }
     }
 
+    /// Two blocks, from `block` on; if it is the last one, that one twice.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(super) fn two(conv: &Conv, group: usize, block: usize, out: &Out<'_>) -> [Self; 2] {
+        let last = conv.group_out().div_ceil(LANES) - 1;
+        [Self::of(conv, group, block, out), Self::of(conv, group, last.min(block + 1), out)]
+    }
+
     /// Stores `bits - 2 * counts` of one pixel, all within 16 bits.
     #[target_feature(enable = "avx2")]
     #[inline]
