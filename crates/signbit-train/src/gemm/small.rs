@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::{Mat, MatMut};
 
 /// Most columns of the product, and most terms of a sum, up to which packing costs more than it gains.
-const MOST: [usize; 2] = [64, 512];
+const MOST: [usize; 2] = [64, 128];
 
 /// Computes the product if it is one for this way, and says whether it was.
 pub(super) fn product<'a>(c: &mut MatMut<'_>, a: Mat<'a>, b: Mat<'a>, accumulate: bool) -> bool {

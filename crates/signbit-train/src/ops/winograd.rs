@@ -125,21 +125,20 @@ impl Winograd {
         for first in (0..all).step_by(work.rows) {
             let rows = first..(first + work.rows).min(all);
             let tiles = rows.len() * horizontal;
+            let count = dy.len() / dy_len * tiles;
             for (i, dy) in dy.chunks_exact(dy_len).enumerate() {
                 if first == 0 {
                     self.fill(work.x, |y, row| load(i, y, row));
                 }
-                let places = i * tiles * PLACES..(i + 1) * tiles * PLACES;
-                self.transform_x(work.x, rows.clone(), of(work.first, &places, conv.c_in));
-                self.transform_dy(dy, rows.clone(), of(work.second, &places, conv.c_out));
+                let places = Places { count, first: i * tiles };
+                self.transform_x(work.x, rows.clone(), places, work.first);
+                self.transform_dy(dy, rows.clone(), places, work.second);
             }
-            let count = dy.len() / dy_len * tiles;
             self.products(gemm, work, count, accumulate, dx.as_ref().map(|(weights, _)| *weights));
             accumulate = true;
             let Some((_, dx)) = &mut dx else { continue };
             for (i, dx) in dx.chunks_exact_mut(dx_len).enumerate() {
-                let places = i * tiles * PLACES..(i + 1) * tiles * PLACES;
-                self.add_patches(of(work.first, &places, conv.c_in), rows.clone(), work.dx);
+                self.add_patches(work.first, rows.clone(), Places { count, first: i * tiles }, work.dx);
                 if rows.end == all {
                     self.unframe(work.dx, dx);
                 }
@@ -153,12 +152,13 @@ impl Winograd {
         let (c_in, c_out) = (self.conv.c_in, self.conv.c_out);
         for place in 0..PLACES {
             let matrix = place * self.matrix()..place * self.matrix() + c_out * c_in;
-            let dy = Mat::columns(work.second, count, place * c_out, c_out, PLACES * c_out);
-            let x = Mat::columns(work.first, count, place * c_in, c_in, PLACES * c_in);
+            let of = |c: usize| place * (count * c + GAP)..place * (count * c + GAP) + count * c;
+            let dy = Mat::new(&work.second[of(c_out)], count, c_out);
+            let x = Mat::new(&work.first[of(c_in)], count, c_in);
             let sums = MatMut::new(&mut work.sums[matrix.clone()], c_out, c_in);
             gemm.product(sums, dy.t(), x, accumulate, 1);
             if let Some(weights) = weights {
-                let to = MatMut::strided(&mut work.first[place * c_in..], count, c_in, PLACES * c_in);
+                let to = MatMut::new(&mut work.first[of(c_in)], count, c_in);
                 gemm.product(to, dy, Mat::new(&weights[matrix], c_out, c_in), false, 1);
             }
         }
@@ -217,14 +217,14 @@ impl Winograd {
         );
     }
 
-    /// The patches of some rows of tiles, `[tiles, 36, c_in]`: B^T d B.
-    fn transform_x(&self, x: &[f32], rows: Range<usize>, to: &mut [f32]) {
+    /// The patches of some rows of tiles, `[36, tiles, c_in]` with gaps: B^T d B.
+    fn transform_x(&self, x: &[f32], rows: Range<usize>, places: Places, to: &mut [f32]) {
         let (groups, width) = (self.conv.c_in / LANES, self.frame_width());
         let (x, to) = (in_lanes(x), in_lanes_mut(to));
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for ([y, x0], to) in each_tile(rows, self.tiles[1]).zip(to.chunks_exact_mut(PLACES * groups)) {
+                for (tile, [y, x0]) in each_tile(rows, self.tiles[1]).enumerate() {
                     let x = &x[(y * width + x0) * TILE * groups..];
                     for c in 0..groups {
                         let image = both(
@@ -235,7 +235,7 @@ impl Winograd {
                         store(
                             image,
                             #[inline(always)]
-                            |place| place * groups + c,
+                            |place| places.at(place, tile, groups) + c,
                             to,
                         );
                     }
@@ -244,15 +244,15 @@ impl Winograd {
         );
     }
 
-    /// The tiles of dy of some rows of tiles, `[tiles, 36, c_out]`: A dy A^T.
-    fn transform_dy(&self, dy: &[f32], rows: Range<usize>, to: &mut [f32]) {
+    /// The tiles of dy of some rows of tiles, `[36, tiles, c_out]` with gaps: A dy A^T.
+    fn transform_dy(&self, dy: &[f32], rows: Range<usize>, places: Places, to: &mut [f32]) {
         let groups = self.conv.c_out / LANES;
         let (height, width) = (self.conv.out_h(), self.conv.out_w());
         let (dy, to) = (in_lanes(dy), in_lanes_mut(to));
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for ([y, x], to) in each_tile(rows, self.tiles[1]).zip(to.chunks_exact_mut(PLACES * groups)) {
+                for (tile, [y, x]) in each_tile(rows, self.tiles[1]).enumerate() {
                     let (y, x) = (y * TILE, x * TILE);
                     let (down, right) = (height - y, width - x);
                     let dy = &dy[(y * width + x) * groups..];
@@ -276,7 +276,7 @@ impl Winograd {
                         store(
                             image,
                             #[inline(always)]
-                            |place| place * groups + c,
+                            |place| places.at(place, tile, groups) + c,
                             to,
                         );
                     }
@@ -286,20 +286,20 @@ impl Winograd {
     }
 
     /// Adds the patches of some rows of tiles to the dx in its frame: B M B^T. What no tile before has written is set.
-    fn add_patches(&self, products: &[f32], rows: Range<usize>, dx: &mut [f32]) {
+    fn add_patches(&self, products: &[f32], rows: Range<usize>, places: Places, dx: &mut [f32]) {
         let (groups, width) = (self.conv.c_in / LANES, self.frame_width());
         let (products, dx) = (in_lanes(products), in_lanes_mut(dx));
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for ([y, x], products) in each_tile(rows, self.tiles[1]).zip(products.chunks_exact(PLACES * groups)) {
+                for (tile, [y, x]) in each_tile(rows, self.tiles[1]).enumerate() {
                     let dx = &mut dx[(y * width + x) * TILE * groups..];
                     let (above, left) = (y > 0, x > 0);
                     for c in 0..groups {
                         let image = both(
                             from_patch(),
                             #[inline(always)]
-                            |a: usize, b: usize| V(products[(a * PATCH + b) * groups + c]),
+                            |a: usize, b: usize| V(products[places.at(a * PATCH + b, tile, groups) + c]),
                         );
                         for (a, row) in image.into_iter().enumerate() {
                             for (b, value) in row.into_iter().enumerate() {
@@ -349,9 +349,21 @@ impl Winograd {
     }
 }
 
-/// Numbers of the places in `range`, of `c` channels each.
-fn of<'a>(places: &'a mut [f32], range: &Range<usize>, c: usize) -> &'a mut [f32] {
-    &mut places[range.start * c..range.end * c]
+/// Where the transforms of a sample's tiles lie in a block's.
+#[derive(Clone, Copy)]
+struct Places {
+    /// Tiles of the block.
+    count: usize,
+    /// The sample's first one.
+    first: usize,
+}
+
+impl Places {
+    /// The first of `groups` values of the sample's `tile` at `place`.
+    #[inline(always)]
+    fn at(self, place: usize, tile: usize, groups: usize) -> usize {
+        place * (self.count * groups + GAP / LANES) + (self.first + tile) * groups
+    }
 }
 
 /// Scratch of one thread.
@@ -364,9 +376,9 @@ struct Work<'a> {
     x: &'a mut [f32],
     /// Its gradient in a frame that is dropped.
     dx: &'a mut [f32],
-    /// `[tiles, 36, c_in]`.
+    /// `[36, tiles, c_in]`, with gaps.
     first: &'a mut [f32],
-    /// `[tiles, 36, c_out]`.
+    /// `[36, tiles, c_out]`, with gaps.
     second: &'a mut [f32],
     /// `[36, c_out, c_in]`, with gaps.
     sums: &'a mut [f32],
@@ -377,8 +389,9 @@ impl<'a> Work<'a> {
         let (c_in, c_out, [vertical, horizontal]) = (winograd.conv.c_in, winograd.conv.c_out, winograd.tiles);
         let samples = (BLOCK / (vertical * horizontal)).clamp(1, samples);
         let rows = if samples > 1 { vertical } else { (BLOCK / horizontal).clamp(1, vertical) };
-        let (places, frame) = (samples * rows * horizontal * PLACES, winograd.frame_len());
-        let lens = [frame, frame, places * c_in, places * c_out, PLACES * winograd.matrix()];
+        let (tiles, frame) = (samples * rows * horizontal, winograd.frame_len());
+        let places = [c_in, c_out].map(|c| PLACES * (tiles * c + GAP));
+        let lens = [frame, frame, places[0], places[1], PLACES * winograd.matrix()];
         let len = lens.iter().sum();
         if scratch.len() < len {
             scratch.resize(len, 0.0);
