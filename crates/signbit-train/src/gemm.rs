@@ -2,6 +2,8 @@
 //!
 //! This is the one file of the crate with `unsafe`: the `gemm` crate takes raw pointers.
 
+mod small;
+
 /// A read-only view of a matrix inside a slice, with any strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Mat<'a> {
@@ -90,8 +92,11 @@ pub struct GemmCrate;
 
 impl Gemm for GemmCrate {
     #[allow(unsafe_code, reason = "the gemm crate takes raw pointers")]
-    fn product(&self, c: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool, threads: usize) {
+    fn product(&self, mut c: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, accumulate: bool, threads: usize) {
         assert!(c.rows == a.rows && c.cols == b.cols && a.cols == b.rows, "matrix shapes do not fit");
+        if small::product(&mut c, a, b, accumulate) {
+            return;
+        }
         for m in [&a, &b] {
             assert!(fits(m.data.len(), m.rows, m.cols, m.row_stride, m.col_stride));
         }
@@ -144,6 +149,27 @@ mod tests {
             for j in 0..n {
                 let dot: f32 = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
                 assert_eq!(c[i * n + j], dot + 1.0, "row {i} column {j}");
+            }
+        }
+    }
+
+    /// Without packing: whole and part blocks of rows and columns, both orders of `a`, rows with gaps, sums and no sums.
+    #[test]
+    fn small_products() {
+        for (m, k, n) in [(1, 1, 8), (6, 16, 16), (4, 3, 32), (17, 5, 24), (64, 64, 64), (13, 100, 48), (5, 0, 16)] {
+            let (a, b) = (numbers(m * k, 1), numbers(k * (n + 3), 2));
+            let turned: Vec<f32> = (0..k * m).map(|i| a[(i % m) * k + i / m]).collect();
+            for (a_view, accumulate) in [(Mat::new(&a, m, k), false), (Mat::new(&turned, k, m).t(), true)] {
+                let mut c = vec![1.0; m * (n + 5)];
+                let b_view = Mat::columns(&b, k, 2, n, n + 3);
+                GemmCrate.product(MatMut::strided(&mut c, m, n, n + 5), a_view, b_view, accumulate, 1);
+                for (i, row) in c.chunks_exact(n + 5).enumerate() {
+                    for (j, &found) in row.iter().enumerate() {
+                        let dot: f32 = (0..k).map(|p| a[i * k + p] * b[p * (n + 3) + (j + 2).min(n + 2)]).sum();
+                        let expected = if j >= n { 1.0 } else { dot + f32::from(u8::from(accumulate)) };
+                        assert_eq!(found, expected, "{m} x {k} x {n}: row {i} column {j}");
+                    }
+                }
             }
         }
     }

@@ -7,22 +7,20 @@ pub(super) const LANES: usize = 8;
 
 /// Eight numbers, which the compiler keeps in a register where the CPU has one of that size.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct V([f32; LANES]);
+pub(super) struct V(pub(super) [f32; LANES]);
 
 impl V {
     pub(super) const ZERO: Self = Self([0.0; LANES]);
+}
 
-    /// The first numbers of `from`.
-    #[inline(always)]
-    pub(super) fn load(from: &[f32]) -> Self {
-        Self(*from.first_chunk().expect("eight numbers"))
-    }
+/// The numbers of whole [`V`]s.
+pub(super) fn in_lanes(numbers: &[f32]) -> &[[f32; LANES]] {
+    numbers.as_chunks().0
+}
 
-    /// Writes them to the beginning of `to`.
-    #[inline(always)]
-    pub(super) fn store(self, to: &mut [f32]) {
-        *to.first_chunk_mut().expect("room for eight numbers") = self.0;
-    }
+/// The numbers of whole [`V`]s, to be written.
+pub(super) fn in_lanes_mut(numbers: &mut [f32]) -> &mut [[f32; LANES]] {
+    numbers.as_chunks_mut().0
 }
 
 impl Add for V {

@@ -1,17 +1,20 @@
 //! Gradients of 3x3 convolutions of stride 1 by minimal filtering (Winograd): a quarter of the multiplications.
 //!
-//! The gradient by the input is a correlation of dy with the turned weights, tile by tile F(4x4, 3x3); that by the weights is
-//! one of the input with dy, tile by tile F(3x3, 4x4) (Lavin and Gray 2015, arXiv 1509.09308, sections 4.1 and 4.3; the
-//! points are 0, 1, -1, 2, -2 and infinity). Both turn patches of 6x6 pixels into 36 places, at each of which the tiles
-//! are one matrix product over channels. The sums differ from the plain ones by rounding, some 1e-6 of the largest.
+//! The forward pass, were it done so, would be `A^T ((G g G^T) . (B^T d B)) A` for each tile of 4x4 outputs: F(4x4, 3x3)
+//! of Lavin and Gray (2015, arXiv 1509.09308), with the points 0, 1, -1, 2, -2 and infinity, and `.` at each of 36 places
+//! a matrix product over channels. The gradients are what its terms turn into: with `E = A dy A^T`, that by the weights
+//! is `G^T (E . B^T d B) G` and that by the input `B (E . G g G^T) B^T`, where patches of 6x6 overlap and are added. One
+//! transform of dy serves both. The sums differ from the plain ones by rounding, some 1e-6 of the largest.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
+use pulp::Arch;
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
 use super::im2row::Dx;
-use super::lanes::{LANES, V};
+use super::lanes::{LANES, V, in_lanes, in_lanes_mut};
 use super::rows::add_parts;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{Ranks, per_part};
@@ -24,9 +27,11 @@ const PATCH: usize = 6;
 /// Places of a transformed patch.
 const PLACES: usize = PATCH * PATCH;
 /// Tiles whose transforms are made before their products run: enough for the products, few enough for the cache.
-const BLOCK: usize = 256;
+const BLOCK: usize = 128;
 /// Tiles of one part of the batch below which the sums by place outweigh what is saved.
 const FEW: usize = 40;
+/// Numbers between the matrices of two places, which would otherwise lie a power of two apart: in one set of the cache.
+const GAP: usize = 16;
 
 thread_local! {
     /// Transforms of the block at hand.
@@ -39,10 +44,8 @@ pub(super) struct Winograd {
     conv: Conv,
     /// What a tap outside of the input counts as.
     pad: f32,
-    /// Tiles of the output, vertical and horizontal.
-    out: [usize; 2],
-    /// Tiles of the input.
-    input: [usize; 2],
+    /// Tiles, vertical and horizontal.
+    tiles: [usize; 2],
 }
 
 impl Winograd {
@@ -53,13 +56,12 @@ impl Winograd {
         if !plain || conv.pads.iter().any(|&pad| pad > 2) || !channels(conv.c_in) || !channels(conv.c_out) {
             return None;
         }
-        let (out, input) = ([conv.out_h(), conv.out_w()], [conv.h, conv.w]);
-        let tiles = |sides: [usize; 2]| sides.map(|side| side.div_ceil(TILE));
-        let found = Self { conv, pad, out: tiles(out), input: tiles(input) };
+        let (h, w) = (conv.out_h(), conv.out_w());
+        let tiles = [h.div_ceil(TILE), w.div_ceil(TILE)];
+        let area = tiles[0] * tiles[1];
         // Half-empty tiles are work for nothing.
-        let filled = |[h, w]: [usize; 2], tiles: [usize; 2]| 2 * h * w >= area(tiles) * TILE * TILE;
-        let enough = per_part * area(found.out) >= FEW;
-        (enough && filled(out, found.out) && filled(input, found.input)).then_some(found)
+        let (filled, enough) = (2 * h * w >= area * TILE * TILE, per_part * area >= FEW);
+        (enough && filled).then_some(Self { conv, pad, tiles })
     }
 
     /// As [`super::im2row::Im2Row::backward`].
@@ -78,147 +80,135 @@ impl Winograd {
         let parts = conv.n.div_ceil(per_part);
         let (dy_len, dx_len) = (conv.out_h() * conv.out_w() * conv.c_out, conv.h * conv.w * conv.c_in);
         let mut sums = buffers.real(parts * dw.len());
-        let mut turned = buffers.real(if dx.is_some() { PLACES * conv.c_out * conv.c_in } else { 0 });
+        let mut weights = buffers.real(if dx.is_some() { PLACES * self.matrix() } else { 0 });
         let mut dx_parts: Vec<Option<&mut [f32]>> = (0..parts).map(|_| None).collect();
-        if let Some(Dx { weights, scale, out }) = dx {
-            self.turn_weights(weights, scale, &mut turned);
+        if let Some(Dx { weights: of, scale, out }) = dx {
+            self.transform_weights(of, scale, &mut weights);
             dx_parts = out.chunks_mut(per_part * dx_len).map(Some).collect();
         }
         dy.par_chunks(per_part * dy_len).zip(dx_parts).zip(sums.par_chunks_mut(dw.len())).enumerate().for_each(
-            |(part, ((dy, dx), dw))| {
+            |(part, ((dy, mut dx), dw))| {
                 SCRATCH.with_borrow_mut(|scratch| {
                     let mut work = Work::new(self, scratch, dy.len() / dy_len);
-                    self.weights(gemm, &mut work, |i, y, row| load(part * per_part + i, y, row), dy, dw);
-                    if let Some(dx) = dx {
-                        self.inputs(gemm, &mut work, dy, &turned, dx);
+                    let samples = work.samples;
+                    for (block, dy) in dy.chunks(samples * dy_len).enumerate() {
+                        let load = |i, y, row: &mut [f32]| load(part * per_part + block * samples + i, y, row);
+                        let dx = dx.as_deref_mut().map(|dx| {
+                            let len = dy.len() / dy_len * dx_len;
+                            (&weights[..], &mut dx[block * samples * dx_len..][..len])
+                        });
+                        self.block(gemm, &mut work, load, dy, block > 0, dx);
                     }
+                    self.finish_weights(work.sums, dw);
                 });
             },
         );
         add_parts(ranks, &sums, dw);
         buffers.give(sums);
-        buffers.give(turned);
+        buffers.give(weights);
     }
 
-    /// The weights turned by half a circle, transformed: `[c_out, 36, c_in]`, with the factors of the channels.
-    fn turn_weights(&self, weights: &[f32], scale: Option<&[f32]>, turned: &mut [f32]) {
-        let c = self.conv.c_in;
-        turned.par_chunks_mut(PLACES * c).zip(weights.par_chunks(9 * c)).enumerate().for_each(|(o, (to, weights))| {
-            let factor = scale.map_or(1.0, |scale| scale[o]);
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for i in (0..c).step_by(LANES) {
-                        store(
-                            both(
-                                three_points(),
-                                #[inline(always)]
-                                |a: usize, b: usize| V::load(&weights[((2 - a) * 3 + 2 - b) * c + i..]) * factor,
-                            ),
-                            #[inline(always)]
-                            |place| place * c + i,
-                            to,
-                        );
-                    }
-                },
-            );
-        });
-    }
-
-    /// The gradient by the weights, of some samples.
-    fn weights(
+    /// Adds the products of a few samples to the sums by place, and writes their dx. Where a sample alone is a block,
+    /// it is made a few rows of tiles at a time.
+    fn block(
         &self,
         gemm: &dyn Gemm,
         work: &mut Work<'_>,
         load: impl Fn(usize, usize, &mut [f32]),
         dy: &[f32],
-        dw: &mut [f32],
+        mut accumulate: bool,
+        mut dx: Option<(&[f32], &mut [f32])>,
     ) {
-        let (conv, tiles) = (&self.conv, area(self.out));
-        let (c_in, c_out) = (conv.c_in, conv.c_out);
-        let sample = conv.out_h() * conv.out_w() * c_out;
-        for (block, dy) in dy.chunks(work.samples * sample).enumerate() {
-            let count = dy.len() / sample * tiles;
-            work.x.fill(self.pad);
-            for (i, dy) in dy.chunks_exact(sample).enumerate() {
-                self.fill(
-                    work.x,
-                    self.x_width(),
-                    [conv.pads[0], conv.pads[1]],
-                    conv.h,
-                    conv.w * c_in,
-                    c_in,
-                    |y, row| {
-                        load(block * work.samples + i, y, row);
-                    },
-                );
-                self.fill_dy(work.dy, dy);
-                let (x_width, dy_width) = (self.x_width(), self.dy_width());
-                let [top, left] = self.dy_offset();
-                let (x, dy, of_x, of_dy) = (&*work.x, &*work.dy, &mut *work.first, &mut *work.second);
-                pulp::Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
-                        for (t, [y, x0]) in each_tile(self.out).enumerate() {
-                            let at = i * tiles + t;
-                            for c in (0..c_in).step_by(LANES) {
-                                store(
-                                    both(
-                                        patch(),
-                                        #[inline(always)]
-                                        |a: usize, b: usize| {
-                                            V::load(&x[((y * TILE + a) * x_width + x0 * TILE + b) * c_in + c..])
-                                        },
-                                    ),
-                                    #[inline(always)]
-                                    |place| (place * count + at) * c_in + c,
-                                    of_x,
-                                );
-                            }
-                            for c in (0..c_out).step_by(LANES) {
-                                store(
-                                    both(
-                                        four_points(),
-                                        #[inline(always)]
-                                        |a: usize, b: usize| {
-                                            let row = (y * TILE + a + top) * dy_width + x0 * TILE + b + left;
-                                            V::load(&dy[row * c_out + c..])
-                                        },
-                                    ),
-                                    #[inline(always)]
-                                    |place| (place * count + at) * c_out + c,
-                                    of_dy,
-                                );
-                            }
-                        }
-                    },
-                );
+        let (conv, [all, horizontal]) = (&self.conv, self.tiles);
+        let dy_len = conv.out_h() * conv.out_w() * conv.c_out;
+        let dx_len = conv.h * conv.w * conv.c_in;
+        for first in (0..all).step_by(work.rows) {
+            let rows = first..(first + work.rows).min(all);
+            let tiles = rows.len() * horizontal;
+            let count = dy.len() / dy_len * tiles;
+            for (i, dy) in dy.chunks_exact(dy_len).enumerate() {
+                if first == 0 {
+                    self.fill(work.x, |y, row| load(i, y, row));
+                }
+                let places = Places { count, first: i * tiles };
+                self.transform_x(work.x, rows.clone(), places, work.first);
+                self.transform_dy(dy, rows.clone(), places, work.second);
             }
-            let products = work.sums.chunks_exact_mut(c_out * c_in);
-            for (place, sums) in products.enumerate() {
-                gemm.product(
-                    MatMut::new(sums, c_out, c_in),
-                    Mat::new(&work.second[place * count * c_out..][..count * c_out], count, c_out).t(),
-                    Mat::new(&work.first[place * count * c_in..][..count * c_in], count, c_in),
-                    block > 0,
-                    1,
-                );
+            self.products(gemm, work, count, accumulate, dx.as_ref().map(|(weights, _)| *weights));
+            accumulate = true;
+            let Some((_, dx)) = &mut dx else { continue };
+            for (i, dx) in dx.chunks_exact_mut(dx_len).enumerate() {
+                self.add_patches(work.first, rows.clone(), Places { count, first: i * tiles }, work.dx);
+                if rows.end == all {
+                    self.unframe(work.dx, dx);
+                }
             }
         }
-        let sums = &*work.sums;
-        pulp::Arch::new().dispatch(
+    }
+
+    /// The products at each place: those of `second` and `first` are added to the sums, those of `second` and the
+    /// weights take the place of `first`.
+    fn products(&self, gemm: &dyn Gemm, work: &mut Work<'_>, count: usize, accumulate: bool, weights: Option<&[f32]>) {
+        let (c_in, c_out) = (self.conv.c_in, self.conv.c_out);
+        for place in 0..PLACES {
+            let matrix = place * self.matrix()..place * self.matrix() + c_out * c_in;
+            let of = |c: usize| place * (count * c + GAP)..place * (count * c + GAP) + count * c;
+            let dy = Mat::new(&work.second[of(c_out)], count, c_out);
+            let x = Mat::new(&work.first[of(c_in)], count, c_in);
+            let sums = MatMut::new(&mut work.sums[matrix.clone()], c_out, c_in);
+            gemm.product(sums, dy.t(), x, accumulate, 1);
+            if let Some(weights) = weights {
+                let to = MatMut::new(&mut work.first[of(c_in)], count, c_in);
+                gemm.product(to, dy, Mat::new(&weights[matrix], c_out, c_in), false, 1);
+            }
+        }
+    }
+
+    /// The weights at each place, `[36, c_out, c_in]` with gaps, with the factors of the channels: G g G^T.
+    fn transform_weights(&self, weights: &[f32], scale: Option<&[f32]>, to: &mut [f32]) {
+        let (groups, matrix) = (self.conv.c_in / LANES, self.matrix() / LANES);
+        let (weights, to) = (in_lanes(weights), in_lanes_mut(to));
+        Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (o, dw) in dw.chunks_exact_mut(9 * c_in).enumerate() {
-                    for c in (0..c_in).step_by(LANES) {
-                        store(
-                            both(
-                                to_three(),
-                                #[inline(always)]
-                                |a: usize, b: usize| V::load(&sums[((a * PATCH + b) * c_out + o) * c_in + c..]),
-                            ),
+                for (o, weights) in weights.chunks_exact(9 * groups).enumerate() {
+                    let factor = scale.map_or(1.0, |scale| scale[o]);
+                    for c in 0..groups {
+                        let image = both(
+                            three_points(),
                             #[inline(always)]
-                            |tap| tap * c_in + c,
+                            |a: usize, b: usize| V(weights[(a * 3 + b) * groups + c]) * factor,
+                        );
+                        store(
+                            image,
+                            #[inline(always)]
+                            |place| place * matrix + o * groups + c,
+                            to,
+                        );
+                    }
+                }
+            },
+        );
+    }
+
+    /// The gradient by the weights from its sums by place: G^T M G.
+    fn finish_weights(&self, sums: &[f32], dw: &mut [f32]) {
+        let (groups, matrix) = (self.conv.c_in / LANES, self.matrix() / LANES);
+        let (sums, dw) = (in_lanes(sums), in_lanes_mut(dw));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (o, dw) in dw.chunks_exact_mut(9 * groups).enumerate() {
+                    for c in 0..groups {
+                        let image = both(
+                            to_three(),
+                            #[inline(always)]
+                            |a: usize, b: usize| V(sums[(a * PATCH + b) * matrix + o * groups + c]),
+                        );
+                        store(
+                            image,
+                            #[inline(always)]
+                            |tap| tap * groups + c,
                             dw,
                         );
                     }
@@ -227,126 +217,152 @@ impl Winograd {
         );
     }
 
-    /// The gradient by the inputs, of some samples.
-    fn inputs(&self, gemm: &dyn Gemm, work: &mut Work<'_>, dy: &[f32], turned: &[f32], dx: &mut [f32]) {
-        let (conv, tiles) = (&self.conv, area(self.input));
-        let (c_in, c_out) = (conv.c_in, conv.c_out);
-        let (from, to) = (conv.out_h() * conv.out_w() * c_out, conv.h * conv.w * c_in);
-        for (dy, dx) in dy.chunks(work.samples * from).zip(dx.chunks_mut(work.samples * to)) {
-            let count = dy.len() / from * tiles;
-            for (i, dy) in dy.chunks_exact(from).enumerate() {
-                self.fill_dy(work.dy, dy);
-                let (dy_width, dy, of_dy) = (self.dy_width(), &*work.dy, &mut *work.second);
-                pulp::Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
-                        for (t, [y, x]) in each_tile(self.input).enumerate() {
-                            for c in (0..c_out).step_by(LANES) {
-                                let at = i * tiles + t;
-                                store(
-                                    both(
-                                        patch(),
-                                        #[inline(always)]
-                                        |a: usize, b: usize| {
-                                            V::load(&dy[((y * TILE + a) * dy_width + x * TILE + b) * c_out + c..])
-                                        },
-                                    ),
-                                    #[inline(always)]
-                                    |place| (place * count + at) * c_out + c,
-                                    of_dy,
-                                );
-                            }
-                        }
-                    },
-                );
-            }
-            for place in 0..PLACES {
-                gemm.product(
-                    MatMut::new(&mut work.first[place * count * c_in..][..count * c_in], count, c_in),
-                    Mat::new(&work.second[place * count * c_out..][..count * c_out], count, c_out),
-                    Mat::columns(turned, c_out, place * c_in, c_in, PLACES * c_in),
-                    false,
-                    1,
-                );
-            }
-            let products = &*work.first;
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (i, dx) in dx.chunks_exact_mut(to).enumerate() {
-                        for (t, [y, x]) in each_tile(self.input).enumerate() {
-                            let (rows, columns) = (TILE.min(conv.h - y * TILE), TILE.min(conv.w - x * TILE));
-                            for c in (0..c_in).step_by(LANES) {
-                                let at = i * tiles + t;
-                                let tile = both(
-                                    to_four(),
-                                    #[inline(always)]
-                                    |a: usize, b: usize| {
-                                        V::load(&products[((a * PATCH + b) * count + at) * c_in + c..])
-                                    },
-                                );
-                                for (a, row) in tile.iter().enumerate().take(rows) {
-                                    for (b, value) in row.iter().enumerate().take(columns) {
-                                        let pixel = (y * TILE + a) * conv.w + x * TILE + b;
-                                        value.store(&mut dx[pixel * c_in + c..]);
-                                    }
-                                }
+    /// The patches of some rows of tiles, `[36, tiles, c_in]` with gaps: B^T d B.
+    fn transform_x(&self, x: &[f32], rows: Range<usize>, places: Places, to: &mut [f32]) {
+        let (groups, width) = (self.conv.c_in / LANES, self.frame_width());
+        let (x, to) = (in_lanes(x), in_lanes_mut(to));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (tile, [y, x0]) in each_tile(rows, self.tiles[1]).enumerate() {
+                    let x = &x[(y * width + x0) * TILE * groups..];
+                    for c in 0..groups {
+                        let image = both(
+                            patch(),
+                            #[inline(always)]
+                            |a: usize, b: usize| V(x[(a * width + b) * groups + c]),
+                        );
+                        store(
+                            image,
+                            #[inline(always)]
+                            |place| places.at(place, tile, groups) + c,
+                            to,
+                        );
+                    }
+                }
+            },
+        );
+    }
+
+    /// The tiles of dy of some rows of tiles, `[36, tiles, c_out]` with gaps: A dy A^T.
+    fn transform_dy(&self, dy: &[f32], rows: Range<usize>, places: Places, to: &mut [f32]) {
+        let groups = self.conv.c_out / LANES;
+        let (height, width) = (self.conv.out_h(), self.conv.out_w());
+        let (dy, to) = (in_lanes(dy), in_lanes_mut(to));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (tile, [y, x]) in each_tile(rows, self.tiles[1]).enumerate() {
+                    let (y, x) = (y * TILE, x * TILE);
+                    let (down, right) = (height - y, width - x);
+                    let dy = &dy[(y * width + x) * groups..];
+                    for c in 0..groups {
+                        let image = if down >= TILE && right >= TILE {
+                            both(
+                                four_points(),
+                                #[inline(always)]
+                                |a: usize, b: usize| V(dy[(a * width + b) * groups + c]),
+                            )
+                        } else {
+                            both(
+                                four_points(),
+                                #[inline(always)]
+                                |a: usize, b: usize| match a < down && b < right {
+                                    true => V(dy[(a * width + b) * groups + c]),
+                                    false => V::ZERO,
+                                },
+                            )
+                        };
+                        store(
+                            image,
+                            #[inline(always)]
+                            |place| places.at(place, tile, groups) + c,
+                            to,
+                        );
+                    }
+                }
+            },
+        );
+    }
+
+    /// Adds the patches of some rows of tiles to the dx in its frame: B M B^T. What no tile before has written is set.
+    fn add_patches(&self, products: &[f32], rows: Range<usize>, places: Places, dx: &mut [f32]) {
+        let (groups, width) = (self.conv.c_in / LANES, self.frame_width());
+        let (products, dx) = (in_lanes(products), in_lanes_mut(dx));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (tile, [y, x]) in each_tile(rows, self.tiles[1]).enumerate() {
+                    let dx = &mut dx[(y * width + x) * TILE * groups..];
+                    let (above, left) = (y > 0, x > 0);
+                    for c in 0..groups {
+                        let image = both(
+                            from_patch(),
+                            #[inline(always)]
+                            |a: usize, b: usize| V(products[places.at(a * PATCH + b, tile, groups) + c]),
+                        );
+                        for (a, row) in image.into_iter().enumerate() {
+                            for (b, value) in row.into_iter().enumerate() {
+                                let to = &mut dx[(a * width + b) * groups + c];
+                                let added = (a < PATCH - TILE && above) || (b < PATCH - TILE && left);
+                                *to = if added { V(*to) + value } else { value }.0;
                             }
                         }
                     }
-                },
-            );
+                }
+            },
+        );
+    }
+
+    /// Numbers from the matrix of one place to that of the next.
+    fn matrix(&self) -> usize {
+        self.conv.c_out * self.conv.c_in + GAP
+    }
+
+    /// Pixels of a row of the framed input, which has room for all patches.
+    fn frame_width(&self) -> usize {
+        self.tiles[1] * TILE + PATCH - TILE
+    }
+
+    /// Numbers of the framed input.
+    fn frame_len(&self) -> usize {
+        (self.tiles[0] * TILE + PATCH - TILE) * self.frame_width() * self.conv.c_in
+    }
+
+    /// Where row `y` of the input lies in its frame.
+    fn framed_row(&self, y: usize) -> Range<usize> {
+        let ([top, left, ..], c) = (self.conv.pads, self.conv.c_in);
+        let start = ((y + top) * self.frame_width() + left) * c;
+        start..start + self.conv.w * c
+    }
+
+    /// Lets `write` make the rows of the input inside of its frame.
+    fn fill(&self, framed: &mut [f32], write: impl Fn(usize, &mut [f32])) {
+        (0..self.conv.h).for_each(|y| write(y, &mut framed[self.framed_row(y)]));
+    }
+
+    /// Takes the input's gradient out of its frame.
+    fn unframe(&self, framed: &[f32], dx: &mut [f32]) {
+        for (y, row) in dx.chunks_exact_mut(self.conv.w * self.conv.c_in).enumerate() {
+            row.copy_from_slice(&framed[self.framed_row(y)]);
         }
     }
+}
 
-    /// Rows and columns of 0 above and left of dy, so that a tile of the input begins at its patch.
-    fn dy_offset(&self) -> [usize; 2] {
-        [2 - self.conv.pads[0], 2 - self.conv.pads[1]]
-    }
+/// Where the transforms of a sample's tiles lie in a block's.
+#[derive(Clone, Copy)]
+struct Places {
+    /// Tiles of the block.
+    count: usize,
+    /// The sample's first one.
+    first: usize,
+}
 
-    /// Pixels of a row of the padded input.
-    fn x_width(&self) -> usize {
-        (self.out[1] * TILE + 2).max(self.conv.pads[1] + self.conv.w)
-    }
-
-    fn x_len(&self) -> usize {
-        (self.out[0] * TILE + 2).max(self.conv.pads[0] + self.conv.h) * self.x_width() * self.conv.c_in
-    }
-
-    /// Pixels of a row of the padded dy, which has room for the tiles of the input and those of the output.
-    fn dy_width(&self) -> usize {
-        (self.input[1] * TILE + 2).max(self.out[1] * TILE + self.dy_offset()[1])
-    }
-
-    fn dy_len(&self) -> usize {
-        (self.input[0] * TILE + 2).max(self.out[0] * TILE + self.dy_offset()[0]) * self.dy_width() * self.conv.c_out
-    }
-
-    /// Writes a sample's dy into its frame of zeros.
-    fn fill_dy(&self, padded: &mut [f32], dy: &[f32]) {
-        let row = self.conv.out_w() * self.conv.c_out;
-        let height = self.conv.out_h();
-        self.fill(padded, self.dy_width(), self.dy_offset(), height, row, self.conv.c_out, |y, to| {
-            to.copy_from_slice(&dy[y * row..(y + 1) * row]);
-        });
-    }
-
-    /// Lets `write` make the rows of an image inside of its frame.
-    #[expect(clippy::too_many_arguments, reason = "an image and its frame")]
-    fn fill(
-        &self,
-        padded: &mut [f32],
-        width: usize,
-        [top, left]: [usize; 2],
-        height: usize,
-        row: usize,
-        channels: usize,
-        write: impl Fn(usize, &mut [f32]),
-    ) {
-        for y in 0..height {
-            let start = ((y + top) * width + left) * channels;
-            write(y, &mut padded[start..start + row]);
-        }
+impl Places {
+    /// The first of `groups` values of the sample's `tile` at `place`.
+    #[inline(always)]
+    fn at(self, place: usize, tile: usize, groups: usize) -> usize {
+        place * (self.count * groups + GAP / LANES) + (self.first + tile) * groups
     }
 }
 
@@ -354,48 +370,46 @@ impl Winograd {
 struct Work<'a> {
     /// Samples of a block.
     samples: usize,
-    /// A sample of the input in its frame.
+    /// Rows of tiles of a block: all, or of a single sample some.
+    rows: usize,
+    /// A sample of the input in its frame of pads.
     x: &'a mut [f32],
-    /// A sample of dy in its frame of zeros.
-    dy: &'a mut [f32],
-    /// `[36, tiles, c_in]`.
+    /// Its gradient in a frame that is dropped.
+    dx: &'a mut [f32],
+    /// `[36, tiles, c_in]`, with gaps.
     first: &'a mut [f32],
-    /// `[36, tiles, c_out]`.
+    /// `[36, tiles, c_out]`, with gaps.
     second: &'a mut [f32],
-    /// `[36, c_out, c_in]`.
+    /// `[36, c_out, c_in]`, with gaps.
     sums: &'a mut [f32],
 }
 
 impl<'a> Work<'a> {
-    fn new(of: &Winograd, scratch: &'a mut Vec<f32>, samples: usize) -> Self {
-        let (c_in, c_out) = (of.conv.c_in, of.conv.c_out);
-        let most = area(of.out).max(area(of.input));
-        let samples = (BLOCK / most).clamp(1, samples);
-        let tiles = samples * most;
-        let lens = [of.x_len(), of.dy_len(), PLACES * tiles * c_in, PLACES * tiles * c_out, PLACES * c_out * c_in];
+    fn new(winograd: &Winograd, scratch: &'a mut Vec<f32>, samples: usize) -> Self {
+        let (c_in, c_out, [vertical, horizontal]) = (winograd.conv.c_in, winograd.conv.c_out, winograd.tiles);
+        let samples = (BLOCK / (vertical * horizontal)).clamp(1, samples);
+        let rows = if samples > 1 { vertical } else { (BLOCK / horizontal).clamp(1, vertical) };
+        let (tiles, frame) = (samples * rows * horizontal, winograd.frame_len());
+        let places = [c_in, c_out].map(|c| PLACES * (tiles * c + GAP));
+        let lens = [frame, frame, places[0], places[1], PLACES * winograd.matrix()];
         let len = lens.iter().sum();
         if scratch.len() < len {
             scratch.resize(len, 0.0);
         }
         let mut rest = &mut scratch[..len];
-        let [x, dy, first, second, sums] = lens.map(|len| {
+        let [x, dx, first, second, sums] = lens.map(|len| {
             let (part, behind) = std::mem::take(&mut rest).split_at_mut(len);
             rest = behind;
             part
         });
-        dy.fill(0.0);
-        Self { samples, x, dy, first, second, sums }
+        x.fill(winograd.pad);
+        Self { samples, rows, x, dx, first, second, sums }
     }
 }
 
-/// Tiles of an image.
-fn area([vertical, horizontal]: [usize; 2]) -> usize {
-    vertical * horizontal
-}
-
-/// The tiles of an image, row by row.
-fn each_tile([vertical, horizontal]: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
-    (0..vertical).flat_map(move |y| (0..horizontal).map(move |x| [y, x]))
+/// The tiles of some rows of tiles, row by row.
+fn each_tile(rows: Range<usize>, horizontal: usize) -> impl Iterator<Item = [usize; 2]> {
+    rows.flat_map(move |y| (0..horizontal).map(move |x| [y, x]))
 }
 
 /// Applies `transform` to the columns and then to the rows of an image of N x N.
@@ -423,10 +437,10 @@ fn both<const N: usize, const M: usize>(
 
 /// Stores an image's pixels where `at` says.
 #[inline(always)]
-fn store<const M: usize>(image: [[V; M]; M], at: impl Fn(usize) -> usize, to: &mut [f32]) {
+fn store<const M: usize>(image: [[V; M]; M], at: impl Fn(usize) -> usize, to: &mut [[f32; LANES]]) {
     for (y, row) in image.into_iter().enumerate() {
         for (x, value) in row.into_iter().enumerate() {
-            value.store(&mut to[at(y * M + x)..]);
+            to[at(y * M + x)] = value.0;
         }
     }
 }
@@ -453,34 +467,35 @@ fn three_points() -> impl Fn([V; 3]) -> [V; 6] + Copy {
     }
 }
 
-/// The transform of four numbers in the place of the weights.
+/// The transform of four numbers of dy: A.
 #[inline(always)]
 fn four_points() -> impl Fn([V; 4]) -> [V; 6] + Copy {
     #[inline(always)]
-    |[g0, g1, g2, g3]| {
-        let (a, b) = ((g0 + g2) * (-1.0 / 6.0), (g1 + g3) * (1.0 / 6.0));
-        let (c, d) = ((g0 + g2 * 4.0) * (1.0 / 24.0), (g1 + g3 * 4.0) * (1.0 / 12.0));
-        [g0 * 0.25, a - b, a + b, c + d, c - d, g3]
+    |[y0, y1, y2, y3]| {
+        let (a, b) = (y0 + y2, y1 + y3);
+        let (c, d) = (y0 + y2 * 4.0, y1 * 2.0 + y3 * 8.0);
+        [y0, a + b, a - b, c + d, c - d, y3]
     }
 }
 
-/// Back to four outputs: A^T.
+/// Back to the gradient of a patch: B.
 #[inline(always)]
-fn to_four() -> impl Fn([V; 6]) -> [V; 4] + Copy {
+fn from_patch() -> impl Fn([V; 6]) -> [V; 6] + Copy {
     #[inline(always)]
     |[m0, m1, m2, m3, m4, m5]| {
-        let (a, b, c, d) = (m1 + m2, m1 - m2, m3 + m4, m3 - m4);
-        [m0 + a + c, b + d * 2.0, a + c * 4.0, b + d * 8.0 + m5]
+        let (a, b, c, d) = (m1 + m2, m1 - m2, m3 + m4, (m3 - m4) * 2.0);
+        [m0 * 4.0, m5 * 4.0 - b * 4.0 - d, m0 * -5.0 - a * 4.0 - c, b + d - m5 * 5.0, m0 + a + c, m5]
     }
 }
 
-/// Back to three outputs.
+/// Back to the gradient of three weights: G^T.
 #[inline(always)]
 fn to_three() -> impl Fn([V; 6]) -> [V; 3] + Copy {
     #[inline(always)]
     |[m0, m1, m2, m3, m4, m5]| {
-        let (a, b, c, d) = (m1 + m2, m1 - m2, m3 + m4, m3 - m4);
-        [m0 + a + c, b + d * 2.0, a + c * 4.0 + m5]
+        let (a, b) = ((m1 + m2) * (-1.0 / 6.0), (m2 - m1) * (1.0 / 6.0));
+        let (c, d) = (m3 + m4, (m3 - m4) * (1.0 / 12.0));
+        [m0 * 0.25 + a + c * (1.0 / 24.0), b + d, a + c * (1.0 / 6.0) + m5]
     }
 }
 
