@@ -16,6 +16,10 @@ use crate::Error;
 /// Rounds of waiting for another thread's piece before the core is offered to others.
 const ROUNDS: usize = 10_000;
 
+/// Rounds of looking for work before the core is offered to others: some tens of microseconds, so that it is not lost
+/// between two steps. Another program on it, however low its priority, would have it for longer than a step takes.
+const IDLE_ROUNDS: usize = 1_000;
+
 thread_local! {
     /// Whether this thread is in the loop already.
     static AWAKE: Cell<bool> = const { Cell::new(false) };
@@ -101,8 +105,14 @@ fn stay_awake(runs: &AtomicUsize) {
     if AWAKE.replace(true) {
         return;
     }
+    let mut idle = 0;
     while runs.load(Ordering::Acquire) > 0 {
-        if rayon::yield_now() != Some(Yield::Executed) {
+        if rayon::yield_now() == Some(Yield::Executed) {
+            idle = 0;
+        } else if idle < IDLE_ROUNDS {
+            idle += 1;
+            hint::spin_loop();
+        } else {
             std::thread::yield_now();
         }
     }

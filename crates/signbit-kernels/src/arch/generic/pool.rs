@@ -19,7 +19,12 @@ pub(crate) fn pool(conv: &Conv, pooling: Pooling, x: &[f32], row: usize, out: &m
 /// The maximum, or else the mean, of each window.
 #[inline(always)]
 fn pixels<const MAX: bool>(conv: &Conv, count: Option<usize>, x: &[f32], row: usize, out: &mut [f32]) {
-    for (window, out) in Pixels::from_row(conv, row).zip(out.chunks_exact_mut(conv.c_in)) {
+    let mut windows = Pixels::from_row(conv, row);
+    for out in out.chunks_exact_mut(conv.c_in) {
+        // By hand: the call of a `zip` would not be inlined.
+        let Some(window) = windows.next() else {
+            return;
+        };
         let mut c = 0;
         while c < conv.c_in {
             c += match conv.c_in - c {
