@@ -45,45 +45,53 @@ impl MaxPool2d {
     /// One output row of one sample.
     fn row(&self, x: &[f32], y: usize, out: &mut [f32], winners: &mut [u8]) {
         let c = self.input.c;
-        for (ox, (out, winners)) in out.chunks_exact_mut(c).zip(winners.chunks_exact_mut(c)).enumerate() {
-            for (i, (tap, offset)) in self.taps(y, ox).enumerate() {
-                let x = &x[offset..offset + c];
-                if i == 0 {
-                    out.copy_from_slice(x);
-                    winners.fill(tap as u8);
-                    continue;
-                }
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (ox, (out, winners)) in out.chunks_exact_mut(c).zip(winners.chunks_exact_mut(c)).enumerate() {
+                    for (i, (tap, offset)) in self.taps(y, ox).enumerate() {
+                        let x = &x[offset..offset + c];
+                        if i == 0 {
+                            out.copy_from_slice(x);
+                            winners.fill(tap as u8);
+                            continue;
+                        }
                         for ((o, w), &x) in out.iter_mut().zip(winners.iter_mut()).zip(x) {
                             *w = if x > *o { tap as u8 } else { *w };
                             *o = if x > *o { x } else { *o };
                         }
-                    },
-                );
-            }
-        }
+                    }
+                }
+            },
+        );
     }
 }
 
 impl MaxPool2d {
-    /// Adds each output's gradient to the input that won.
+    /// Whether the windows cover the input without overlap, so that each of its numbers has one.
+    fn tiles(&self) -> bool {
+        let Geometry { kernel, stride, dilation, pads } = self.geometry;
+        let [h, w] = [self.output.h * kernel[0], self.output.w * kernel[1]];
+        kernel == stride && dilation == [1, 1] && pads == [0; 4] && [h, w] == [self.input.h, self.input.w]
+    }
+
+    /// Adds each output's gradient to the input that won; where windows do not overlap, writes it.
     fn backward_sample(&self, dx: &mut [f32], dy: &[f32], winners: &[u8]) {
-        let c = self.input.c;
-        for (pixel, (dy, winners)) in dy.chunks_exact(c).zip(winners.chunks_exact(c)).enumerate() {
-            for (tap, offset) in self.taps(pixel / self.output.w, pixel % self.output.w) {
-                let dx = &mut dx[offset..offset + c];
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
+        let (c, tiles) = (self.input.c, self.tiles());
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (pixel, (dy, winners)) in dy.chunks_exact(c).zip(winners.chunks_exact(c)).enumerate() {
+                    for (tap, offset) in self.taps(pixel / self.output.w, pixel % self.output.w) {
+                        let dx = &mut dx[offset..offset + c];
                         for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
-                            *dx += if usize::from(winner) == tap { dy } else { 0.0 };
+                            let own = if usize::from(winner) == tap { dy } else { 0.0 };
+                            *dx = if tiles { own } else { *dx + own };
                         }
-                    },
-                );
-            }
-        }
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -121,7 +129,8 @@ impl Operator for MaxPool2d {
     }
 
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
-        let mut dx = cx.buffers.zeros(pass.grad.n * self.input.elements());
+        let len = pass.grad.n * self.input.elements();
+        let mut dx = if self.tiles() { cx.buffers.real(len) } else { cx.buffers.zeros(len) };
         let sample = self.output.elements();
         let samples = pass.grad.data.par_chunks(sample).zip(self.winners.par_chunks(sample));
         dx.par_chunks_mut(self.input.elements()).zip(samples).for_each(|(dx, (dy, winners))| {

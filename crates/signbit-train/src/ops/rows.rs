@@ -38,6 +38,39 @@ pub(super) fn signs(buffers: &mut Buffers, x: &Tensor, sign: impl Fn(&[f32], &mu
     Value::Bits(BitTensor::new(x.n, x.shape, out))
 }
 
+/// Bits that say where |x| <= `window`, one for each number.
+pub(super) fn within(isa: Isa, window: f32, x: &[f32], out: &mut [u64]) {
+    let mut inside = [0.0; 1024];
+    for (x, out) in x.chunks(inside.len()).zip(out.chunks_mut(inside.len() / 64)) {
+        let inside = &mut inside[..x.len()];
+        // Not negative just there: the difference of neighbouring numbers is exact.
+        inside.iter_mut().zip(x).for_each(|(inside, x)| *inside = window - x.abs());
+        bits::pack_signs(isa, inside, x.len(), out);
+    }
+}
+
+/// Sets to 0 the numbers whose bit in `passes` is 0.
+pub(super) fn pass_where(passes: &[u64], numbers: &mut [f32]) {
+    let kept =
+        |number: f32, bits: u8, i: usize| f32::from_bits(number.to_bits() & (u32::from(bits) >> i & 1).wrapping_neg());
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (numbers, word) in numbers.chunks_mut(64).zip(passes) {
+                for (numbers, bits) in numbers.chunks_mut(8).zip(word.to_le_bytes()) {
+                    if let Ok(numbers) = <&mut [f32; 8]>::try_from(&mut *numbers) {
+                        for i in 0..8 {
+                            numbers[i] = kept(numbers[i], bits, i);
+                        }
+                    } else {
+                        numbers.iter_mut().enumerate().for_each(|(i, number)| *number = kept(*number, bits, i));
+                    }
+                }
+            }
+        },
+    );
+}
+
 /// The numbers that `f(x, y)` makes of blocks of rows.
 pub(super) fn map(buffers: &mut Buffers, x: &Tensor, f: impl Fn(&[f32], &mut [f32]) + Sync) -> Value {
     let mut y = buffers.real(x.data.len());

@@ -7,18 +7,21 @@ use signbit_kernels::bits;
 use signbit_model::{DType, Op, ValueType};
 
 use super::RSign;
-use super::rows::{per_task, signs};
+use super::rows::{pass_where, per_task, signs, within};
 use super::shapes::same_as_real;
 use crate::network::{NetworkBuilder, NetworkError, Var};
-use crate::op::{Context, Needs, Operator, Pass};
+use crate::op::{Context, Mode, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::quantizer::{self, Kind, Quantizer};
-use crate::tensor::{Tensor, Value};
+use crate::tensor::{BitTensor, Tensor, Value};
 
 /// +1 where x >= 0, else -1. See [`Sign::add`].
 #[derive(Debug)]
 pub struct Sign {
     quantizer: Arc<dyn Quantizer>,
+    /// Where the gradient passes, of the last forward in training mode, if the quantizer is a window: a bit for each number
+    /// in place of the input. Each task's numbers begin a word.
+    passes: Vec<u64>,
 }
 
 impl Sign {
@@ -35,7 +38,7 @@ impl Sign {
         if quantizer.kind() == Kind::ShiftedSign {
             return RSign::add(builder, name, x, quantizer);
         }
-        builder.add(name, Box::new(Self { quantizer }), &[x])
+        builder.add(name, Box::new(Self { quantizer, passes: vec![] }), &[x])
     }
 }
 
@@ -54,20 +57,38 @@ impl Operator for Sign {
     }
 
     fn needs(&self) -> Needs {
-        Needs::INPUTS
+        if self.quantizer.window().is_some() { Needs::NOTHING } else { Needs::INPUTS }
     }
 
     fn forward(&mut self, cx: &mut Context<'_>, inputs: &[&Value]) -> Value {
         let x = inputs[0].real();
         let (c, isa) = (x.shape.c, cx.isa);
-        signs(cx.buffers, x, |x, out| bits::pack_signs(isa, x, c, out))
+        let Some(window) = self.quantizer.window().filter(|_| cx.mode == Mode::Train) else {
+            return signs(cx.buffers, x, |x, out| bits::pack_signs(isa, x, c, out));
+        };
+        let (words, rows) = (bits::words(c), per_task(x.rows(), c));
+        let mut out = cx.buffers.words(x.rows() * words);
+        let passes = bits::words(rows * c);
+        self.passes.resize(x.rows().div_ceil(rows) * passes, 0);
+        let tasks = out.par_chunks_mut(rows * words).zip(self.passes.par_chunks_mut(passes));
+        tasks.zip(x.data.par_chunks(rows * c)).for_each(|((out, passes), x)| {
+            bits::pack_signs(isa, x, c, out);
+            within(isa, window, x, passes);
+        });
+        Value::Bits(BitTensor::new(x.n, x.shape, out))
     }
 
     fn backward(&mut self, _: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
+        let numbers = per_task(pass.grad.rows(), pass.grad.shape.c) * pass.grad.shape.c;
+        if self.quantizer.window().is_some() {
+            let mut grad = pass.grad;
+            let tasks = grad.data.par_chunks_mut(numbers).zip(self.passes.par_chunks(bits::words(numbers)));
+            tasks.for_each(|(grad, passes)| pass_where(passes, grad));
+            return vec![Some(grad)];
+        }
         let x = pass.input(0).real();
         let mut grad = pass.grad;
-        let rows = per_task(x.rows(), x.shape.c) * x.shape.c;
-        grad.data.par_chunks_mut(rows).zip(x.data.par_chunks(rows)).for_each(|(g, x)| self.quantizer.apply(x, g));
+        grad.data.par_chunks_mut(numbers).zip(x.data.par_chunks(numbers)).for_each(|(g, x)| self.quantizer.apply(x, g));
         vec![Some(grad)]
     }
 
@@ -79,12 +100,35 @@ impl Operator for Sign {
 
 #[cfg(test)]
 mod tests {
+    use signbit_kernels::Isa;
     use signbit_model::Shape;
 
     use super::*;
+    use crate::gemm::GemmCrate;
     use crate::ops::Dense;
     use crate::ops::gradcheck::Check;
+    use crate::params::Params;
     use crate::quantizer::SteSign;
+    use crate::tensor::Buffers;
+
+    /// A window's bits stop what its derivative stops, whatever the number of channels, and at its very ends.
+    #[test]
+    fn the_bits_of_a_window() {
+        let (rows, c) = (2500, 7);
+        let x: Vec<f32> =
+            (0..rows * c).map(|i| [1.0, -1.0, 1.000_000_1, -1.000_000_1, 0.0, -0.0, 3.0, 0.5][i % 8]).collect();
+        let mut expected: Vec<f32> = (0..rows * c).map(|i| i as f32 + 1.0).collect();
+        let (input, grad) = (Value::Real(Tensor::new(rows, Shape::vector(c), x.clone())), expected.clone());
+        SteSign.apply(&x, &mut expected);
+        let mut op = Sign { quantizer: Arc::new(SteSign), passes: vec![] };
+        let (mut params, mut buffers) = (Params::default(), Buffers::default());
+        let (isa, gemm) = (Isa::best(), &GemmCrate);
+        let mut cx = Context { mode: Mode::Train, params: &mut params, buffers: &mut buffers, isa, gemm, ranks: None };
+        op.forward(&mut cx, &[&input]);
+        let grad = Tensor::new(rows, Shape::vector(c), grad);
+        let found = op.backward(&mut cx, Pass { inputs: vec![None], output: None, grad, wanted: vec![true] });
+        assert_eq!(found[0].as_ref().map(|t| &t.data[..]), Some(&expected[..]));
+    }
 
     /// Through sign and a dense layer: the gradient passes where |x| <= 1 and is stopped elsewhere.
     #[test]

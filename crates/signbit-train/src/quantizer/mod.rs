@@ -65,6 +65,12 @@ pub trait Quantizer: Debug + Send + Sync {
         false
     }
 
+    /// The largest |x| at which the derivative is 1, if it is 0 beyond: of such a quantizer a layer keeps a bit for each
+    /// number in place of the number.
+    fn window(&self) -> Option<f32> {
+        None
+    }
+
     /// The forward value at `x`. Layers of bits pack signs and do not ask for it.
     fn value(&self, x: f32) -> f32 {
         if x >= 0.0 { 1.0 } else { -1.0 }

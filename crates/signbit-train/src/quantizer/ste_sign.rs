@@ -20,6 +20,10 @@ impl Quantizer for SteSign {
         true
     }
 
+    fn window(&self) -> Option<f32> {
+        Some(1.0)
+    }
+
     fn surrogate(&self, x: f32) -> f32 {
         x.clamp(-1.0, 1.0)
     }
