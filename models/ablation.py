@@ -2,7 +2,7 @@
 """What each method of training is worth on CIFAR-10, at a small fixed budget: one change at a time.
 
     models/ablation.py run RUNS [--only NAME ...]    trains what RUNS does not hold yet, packs and checks it; then the table
-    models/ablation.py table [--check]               the table of docs/src/ablation.md, from ablation.json
+    models/ablation.py table [--check]               docs/src/ablation.md anew, from ablation.json
 
 Every run is the base recipe with the change that its row names, on one thread; the base runs with three seeds, which shows
 how far two runs of the same recipe are apart. `SIGNBIT` names the command, as for make.py.
@@ -23,7 +23,21 @@ BASE = {"width": 16, "learning_rate": 0.005, "epochs": EPOCHS}
 HALF = {"epochs": EPOCHS // 2}
 RESULTS = make.MODELS / "ablation.json"
 PAGE = make.MODELS.parent / "docs/src/ablation.md"
-MARKS = ("<!-- made by models/ablation.py from models/ablation.json -->\n", "<!-- end -->\n")
+INTRODUCTION = """# What each method is worth
+
+One network, one small budget, one change at a time: `binarynet` of width 16 on CIFAR-10, {epochs} epochs on one thread. It says which
+methods help a short training of a small network; a long one of a large network may order them otherwise (teachers and two steps, for
+instance, are made for long trainings). The two steps share the {epochs} epochs. The teacher has its own {epochs}, which are not counted.
+
+```sh
+signbit data fetch cifar10
+models/ablation.py run runs/ablation          # trains, packs and checks every row, and writes this table
+```
+
+Two rows are different where they are further apart than the base's own seeds.
+
+<!-- made by models/ablation.py from models/ablation.json -->
+""".format(epochs=EPOCHS)
 
 # Group, name of the run, what the row says, the change. {RUN} in a value is the folder of another run.
 ROWS = [
@@ -110,9 +124,8 @@ def table():
 
 
 def write(check):
-    before, rest = PAGE.read_text().split(MARKS[0])
-    whole = before + MARKS[0] + table() + MARKS[1] + rest.split(MARKS[1])[1]
-    if check and whole != PAGE.read_text():
+    whole = INTRODUCTION + table()
+    if check and (not PAGE.exists() or whole != PAGE.read_text()):
         sys.exit("docs/src/ablation.md is not what ablation.json says; run models/ablation.py table")
     PAGE.write_text(whole)
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Puts a trained run into this folder as a model, and writes the cards.
 
-    models/make.py add NAME RUN --title TEXT [--twin RUN] [--seeds RUN ...]   pack, verify, eval, bench; then the cards
-    models/make.py cards                                                      the cards anew, from the results
-    models/make.py cards --check                                              fails where a card is not what its results say
+    models/make.py add NAME RUN --title TEXT [--twin RUN] [--seeds RUN ...] [--commit HASH]
+                                                 pack, verify, eval, bench; then the cards. HASH: the program that trained
+    models/make.py cards                         the cards anew, from the results
+    models/make.py cards --check                 fails where a card is not what its results say
 
 `SIGNBIT` names the command (target/release/signbit without it). Every number of a card stands in results.json, which `add`
 writes from what the command says: nothing is typed in.
@@ -44,6 +45,12 @@ def epochs_of(folder):
         return list(csv.DictReader(file))
 
 
+def head():
+    """The commit that is checked out."""
+    done = subprocess.run(["git", "-C", MODELS, "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 def checked(run, model, data):
     """Packs a run, compares all its bits on the whole test set, and counts what it knows."""
     ask("pack", run, "-o", model)
@@ -74,7 +81,7 @@ def add(args):
     keep(args.run, folder)
     data = recipe_of(args.run)["data"]["source"]
     model = folder / "model.signbit"
-    results = {"title": args.title, "data": data, "run": checked(args.run, model, data)}
+    results = {"title": args.title, "data": data, "trained_by": args.commit or head(), "run": checked(args.run, model, data)}
     size = ask("summary", model)
     keys = ["file_bytes", "f32_bytes", "binary_params", "real_params", "binary_macs", "real_macs"]
     results["size"] = {key: size[key] for key in keys if key in size}
@@ -151,8 +158,11 @@ Speed: {machine['cpu']}, {machine['isa']}, {machine['date']}, `signbit bench mod
 ```sh
 signbit predict models/{name}/model.signbit photo.png       # any size: it is brought into shape as in training
 signbit eval models/{name}/model.signbit --data {data}
-signbit train models/{name}/recipe.toml --out runs/{name}    # the same weights again, on a processor of the same kind
+signbit train models/{name}/recipe.toml --out runs/{name}
 ```
+
+The last command gives the same weights again with the program of commit {results['trained_by']}, on a processor of the same kind and with any
+number of threads; another version may add floats in another order.
 
 It knows the classes of its data and nothing else: a picture of anything else gets one of them too. `metrics.csv` has every epoch.
 {twin}{seeds}The times of training were taken on a machine that did other work too.
@@ -199,6 +209,7 @@ def main():
     new.add_argument("run", type=Path)
     new.add_argument("--title", required=True)
     new.add_argument("--twin", type=Path)
+    new.add_argument("--commit")
     new.add_argument("--seeds", type=Path, nargs="*", default=[])
     words.add_parser("cards").add_argument("--check", action="store_true")
     args = parser.parse_args()
