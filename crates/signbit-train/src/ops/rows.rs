@@ -45,7 +45,8 @@ pub(super) fn within(isa: Isa, window: f32, x: &[f32], out: &mut [u64]) {
         let inside = &mut inside[..x.len()];
         // Not negative just there: the difference of neighbouring numbers is exact.
         inside.iter_mut().zip(x).for_each(|(inside, x)| *inside = window - x.abs());
-        bits::pack_signs(isa, inside, x.len(), out);
+        // The last task has fewer numbers than there is room for.
+        bits::pack_signs(isa, inside, x.len(), &mut out[..bits::words(x.len())]);
     }
 }
 
