@@ -18,6 +18,7 @@ use std::{
     fs,
     hint::black_box,
     io::{BufRead, Write},
+    ops::Range,
     time::Instant,
 };
 
@@ -35,26 +36,48 @@ use signbit_kernels::{
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// Words that begin a line of the cache, as a session's do: elsewhere every second load would touch two lines.
+struct Aligned {
+    storage: Vec<u64>,
+    range: Range<usize>,
+}
+
+impl Aligned {
+    fn zeros(len: usize) -> Self {
+        let storage = vec![0u64; len + 7];
+        let start = storage.as_ptr().align_offset(64).min(7);
+        Self { storage, range: start..start + len }
+    }
+
+    fn words(&self) -> &[u64] {
+        &self.storage[self.range.clone()]
+    }
+
+    fn words_mut(&mut self) -> &mut [u64] {
+        &mut self.storage[self.range.clone()]
+    }
+}
+
 /// Packed operands of one layer, for the kernel alone.
 struct Layer {
     isa: Isa,
     conv: Conv,
-    acts: Vec<u64>,
-    weights: Vec<u64>,
+    acts: Aligned,
+    weights: Aligned,
     thresholds: Vec<i32>,
     flip: Vec<u64>,
-    out: Vec<u64>,
+    out: Aligned,
 }
 
 impl Layer {
     fn new(conv: Conv, input: &[f32], weight: &[f32]) -> Self {
         let isa = Options::default().isa;
-        let mut acts = vec![0; conv.n * conv.h * conv.w * bits::words(conv.c_in)];
-        bits::pack_signs(isa, input, conv.c_in, &mut acts);
+        let mut acts = Aligned::zeros(conv.n * conv.h * conv.w * bits::words(conv.c_in));
+        bits::pack_signs(isa, input, conv.c_in, acts.words_mut());
         let mut rows = vec![0; conv.c_out * bits::words(conv.k())];
         bits::pack_signs(isa, weight, conv.k(), &mut rows);
-        let mut packed = vec![0; weights::packed_len(isa, &conv)];
-        weights::pack(isa, &conv, &rows, &mut packed);
+        let mut packed = Aligned::zeros(weights::packed_len(isa, &conv));
+        weights::pack(isa, &conv, &rows, packed.words_mut());
         Self {
             isa,
             conv,
@@ -62,15 +85,16 @@ impl Layer {
             weights: packed,
             thresholds: vec![3; conv.c_out],
             flip: vec![0; bits::words(conv.c_out)],
-            out: vec![0; conv.rows() * conv.out_w() * bits::words(conv.c_out)],
+            out: Aligned::zeros(conv.rows() * conv.out_w() * bits::words(conv.c_out)),
         }
     }
 
     fn run(&mut self) {
-        let packed = PackedWeights::new(self.isa, &self.conv, &self.weights);
+        let packed = PackedWeights::new(self.isa, &self.conv, self.weights.words());
         let thresholds = Thresholds { t: &self.thresholds, flip: &self.flip };
         let rows = 0..self.conv.rows();
-        conv::bits(self.isa, &self.conv, black_box(&self.acts), &packed, &thresholds, rows, black_box(&mut self.out));
+        let (acts, out) = (black_box(self.acts.words()), black_box(self.out.words_mut()));
+        conv::bits(self.isa, &self.conv, acts, &packed, &thresholds, rows, out);
     }
 }
 
