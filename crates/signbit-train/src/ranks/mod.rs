@@ -4,7 +4,7 @@
 //! the weights after any number of steps are those of one process, to the bit. Three rules see to it:
 //!
 //! * A batch is cut into [`PARTS`] parts whatever the number of ranks, and a rank's share is a number of whole parts. The
-//!   weight gradients of convolutions, summed part by part, go from rank to rank ([`Ranks::sum_parts`]).
+//!   weight gradients of convolutions, summed part by part, go from rank to rank (`sum_parts`).
 //! * Sums over rows, as batch norm's, have parts of their own; the few rows of a part that lie with two ranks go to all.
 //! * Dense layers gather their activations and share the work by blocks of channels (Krizhevsky 2014, arXiv 1404.5997,
 //!   has data-parallel convolutions and model-parallel dense layers for the sake of speed; it is exact, too).
