@@ -5,6 +5,8 @@
 
 use core::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Avx512Bw;
 use crate::{
     Isa, arch,
     shape::{Conv, Padding},
@@ -97,34 +99,47 @@ pub fn conv2d(isa: Isa, conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>,
     }
 }
 
-/// The scale map K of XNOR-Net (Rastegari et al. 2016, arXiv 1603.05279, section 3.2): the channel mean A of
-/// |x|, then its mean over each window of `conv`, one number per output position.
+/// The mean of |x| over the channels of each pixel: A of XNOR-Net (Rastegari et al. 2016, arXiv 1603.05279, section 3.2).
 ///
-/// `x` is `[n, h, w, c_in]`, `scratch` takes A, `[n, h, w]`, and `out` is `[n, out_h, out_w]`. Groups and output
-/// channels of `conv` play no part. A: channel `c` is added to partial sum `c % 8`, the partial sums are
-/// combined as `((p0+p4)+(p2+p6))+((p1+p5)+(p3+p7))`, the result is multiplied by `1/c_in`. K: sum over `ky`, `kx`
-/// ascending, taps outside skipped, times `1/(kh*kw)`.
+/// `x` is `[pixels, c]`, `out` is `[pixels]`. Channel `c` is added to partial sum `c % 8`, the partial sums are combined as
+/// `((p0+p4)+(p2+p6))+((p1+p5)+(p3+p7))`, the result is multiplied by `1/c`.
 ///
 /// # Panics
-/// If the geometry is not valid or a length does not fit it.
-pub fn scale_map(isa: Isa, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-    let pixels = conv.check_rows(&(0..conv.rows()));
-    let inputs = conv.n * conv.h * conv.w;
-    assert!(x.len() == inputs * conv.c_in, "{} inputs for {conv:?}", x.len());
-    assert!(scratch.len() == inputs, "scratch of {} numbers for {inputs}", scratch.len());
+/// If `c` is 0, or the lengths do not fit.
+pub fn channel_means(isa: Isa, c: usize, x: &[f32], out: &mut [f32]) {
+    assert!(c > 0, "pixels without channels");
+    assert!(out.len().checked_mul(c) == Some(x.len()), "{} inputs for {} pixels of {c} channels", x.len(), out.len());
+    match isa {
+        Isa::Reference(_) => arch::reference::channel_means(c, x, out),
+        Isa::Portable(_) => arch::portable::channel_means(c, x, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(token) => arch::avx2::channel_means(token, c, x, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Bw(token) => arch::avx2::channel_means(token.into(), c, x, out),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vpopcnt(token) => arch::avx2::channel_means(Avx512Bw::from(token).into(), c, x, out),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Isa::WasmSimd128(_) => arch::simd128::channel_means(c, x, out),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon(token) => arch::neon::channel_means(token, c, x, out),
+    }
+}
+
+/// The scale map K of XNOR-Net (Rastegari et al. 2016, arXiv 1603.05279, section 3.2): the mean of A over each window of
+/// `conv`, one number per output position of `rows`, a range of `n * out_h`.
+///
+/// `a` is `[n, h, w]`, what [`channel_means`] makes of the input, `out` is `[rows, out_w]`. Channels and groups of `conv`
+/// play no part. The sum over `ky`, `kx` ascending, taps outside skipped, times `1/(kh*kw)`.
+///
+/// # Panics
+/// If the geometry is not valid, `rows` lie outside, or a length does not fit.
+pub fn scale_map(isa: Isa, conv: &Conv, a: &[f32], rows: Range<usize>, out: &mut [f32]) {
+    let pixels = conv.check_rows(&rows);
+    assert!(a.len() == conv.n * conv.h * conv.w, "{} means for {conv:?}", a.len());
     assert!(out.len() == pixels, "{} numbers for {pixels} positions", out.len());
     match isa {
-        Isa::Reference(_) => arch::reference::scale_map(conv, x, scratch, out),
-        Isa::Portable(_) => arch::portable::scale_map(conv, x, scratch, out),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(token) => arch::avx2::scale_map(token, conv, x, scratch, out),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::scale_map(token, conv, x, scratch, out),
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::scale_map(token.into(), conv, x, scratch, out),
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Isa::WasmSimd128(_) => arch::simd128::scale_map(conv, x, scratch, out),
-        #[cfg(target_arch = "aarch64")]
-        Isa::Neon(token) => arch::neon::scale_map(token, conv, x, scratch, out),
+        Isa::Reference(_) => arch::reference::scale_map(conv, a, rows, out),
+        // A number per pixel: nothing for vectors.
+        _ => arch::generic::scale_map(conv, a, rows, out),
     }
 }

@@ -97,7 +97,7 @@ proptest! {
     }
 
     #[test]
-    fn scale_map_of_any_geometry(conv in convs(), seed: u64) {
+    fn scale_map_of_any_geometry(conv in convs(), seed: u64, split in 0.0..1.0) {
         let x = Rng(seed).floats(conv.n * conv.h * conv.w * conv.c_in);
         // The first step of the definition: A, the mean over the channels.
         let mean = |x: &[f32]| {
@@ -110,9 +110,14 @@ proptest! {
         let box_sum = naive_real(&window, &a, &vec![1.0; window.k()], None);
         let expected: Vec<f32> = box_sum.iter().map(|sum| sum * (1.0 / window.k() as f32)).collect();
         for isa in Isa::all() {
-            let mut scratch = vec![f32::NAN; conv.n * conv.h * conv.w];
-            let mut out = vec![f32::NAN; conv.n * conv.out_h() * conv.out_w()];
-            real::scale_map(isa, &conv, &x, &mut scratch, &mut out);
+            let mut means = vec![f32::NAN; conv.n * conv.h * conv.w];
+            real::channel_means(isa, conv.c_in, &x, &mut means);
+            prop_assert!(same(&means, &a), "A of {} of {conv:?}", isa.name());
+            let mut out = vec![f32::NAN; conv.rows() * conv.out_w()];
+            let middle = (conv.rows() as f64 * split) as usize;
+            let (above, below) = out.split_at_mut(middle * conv.out_w());
+            real::scale_map(isa, &conv, &means, 0..middle, above);
+            real::scale_map(isa, &conv, &means, middle..conv.rows(), below);
             prop_assert!(same(&out, &expected), "{} of {conv:?}", isa.name());
         }
     }
@@ -124,9 +129,10 @@ fn scale_map_by_hand() {
     let conv = Conv { pads: [0, 1, 0, 0], ..Conv::new([1, 1, 4, 2], 1, [1, 2]) };
     let x = [1.0, -1.0, 0.0, 4.0, -3.0, -3.0, 8.0, 0.0];
     for isa in Isa::all() {
-        let (mut scratch, mut out) = ([0.0; 4], [0.0; 4]);
-        real::scale_map(isa, &conv, &x, &mut scratch, &mut out);
-        assert_eq!((scratch, out), ([1.0, 2.0, 3.0, 4.0], [0.5, 1.5, 2.5, 3.5]), "{}", isa.name());
+        let (mut means, mut out) = ([0.0; 4], [0.0; 4]);
+        real::channel_means(isa, conv.c_in, &x, &mut means);
+        real::scale_map(isa, &conv, &means, 0..1, &mut out);
+        assert_eq!((means, out), ([1.0, 2.0, 3.0, 4.0], [0.5, 1.5, 2.5, 3.5]), "{}", isa.name());
     }
 }
 

@@ -137,8 +137,7 @@ impl<'a> Packer<'a> {
 
     /// The value with what is pending applied: bits as they are, anything else as real numbers.
     pub fn bits_or_real(&mut self, name: &str, x: &Packed) -> Packed {
-        let x = self.settled(name, x);
-        if x.ty.dtype == DType::Bits { x } else { self.real(name, &x) }
+        if x.ty.dtype == DType::Bits { self.settled(name, x) } else { self.real(name, x) }
     }
 
     /// The value with a pending pooling applied.

@@ -112,6 +112,7 @@ impl Value {
 pub struct Buffers {
     real: Vec<Vec<f32>>,
     words: Vec<Vec<u64>>,
+    scratch: Vec<Vec<f32>>,
 }
 
 impl Buffers {
@@ -130,6 +131,22 @@ impl Buffers {
     /// A buffer of `len` words. **Its contents are stale**: every word must be written.
     pub fn words(&mut self, len: usize) -> Vec<u64> {
         take(&mut self.words, len, 0)
+    }
+
+    /// At least `len` numbers, stale, for one operator's work: layers of all sizes share them.
+    pub fn scratch(&mut self, len: usize) -> Vec<f32> {
+        let mut scratch = self.scratch.pop().unwrap_or_default();
+        if scratch.len() < len {
+            // What it held is of no use: growing in place would copy it.
+            scratch = Vec::new();
+            scratch.resize(len, 0.0);
+        }
+        scratch
+    }
+
+    /// Hands scratch back. Of several, the last that was taken first.
+    pub fn give_scratch(&mut self, scratch: Vec<f32>) {
+        self.scratch.push(scratch);
     }
 
     /// How many buffers are waiting to be taken.

@@ -186,7 +186,11 @@ fn others(isa: Isa, conv: &Conv, rng: &mut Rng, tally: &mut Tally) {
     });
     let zero = Conv { padding: Padding::Zero, ..*conv };
     let outputs = zero.rows() * zero.out_w();
-    floats("scale_map", outputs, &|isa, out| real::scale_map(isa, &zero, &plain, &mut vec![0.0; pixels], out));
+    floats("scale_map", outputs, &|isa, out| {
+        let mut means = vec![0.0; pixels];
+        real::channel_means(isa, zero.c_in, &plain, &mut means);
+        real::scale_map(isa, &zero, &means, 0..zero.rows(), out);
+    });
     if zero.k() < 10_000 {
         let w: Vec<f32> = (0..zero.c_out * zero.k()).map(|_| rng.float()).collect();
         let bias: Vec<f32> = (0..zero.c_out).map(|_| rng.float()).collect();

@@ -9,6 +9,8 @@ pub(crate) mod elementwise;
 pub(crate) mod pool;
 pub(crate) mod real;
 
+use core::ops::Range;
+
 use crate::{bits::words, shape::Conv, window::Pixels};
 
 #[inline(always)]
@@ -28,9 +30,9 @@ pub(crate) fn max_bits(conv: &Conv, x: &[u64], out: &mut [u64]) {
 }
 
 #[inline(always)]
-pub(crate) fn scale_map(conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-    let scale = 1.0 / conv.c_in as f32;
-    for (mean, x) in scratch.iter_mut().zip(x.chunks_exact(conv.c_in)) {
+pub(crate) fn channel_means(c: usize, x: &[f32], out: &mut [f32]) {
+    let scale = 1.0 / c as f32;
+    for (mean, x) in out.iter_mut().zip(x.chunks_exact(c)) {
         let mut p = [0.0f32; 8];
         let (eights, rest) = x.as_chunks::<8>();
         for x in eights {
@@ -43,12 +45,15 @@ pub(crate) fn scale_map(conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [
         }
         *mean = (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * scale;
     }
+}
+
+pub(crate) fn scale_map(conv: &Conv, a: &[f32], rows: Range<usize>, out: &mut [f32]) {
     let scale = 1.0 / conv.taps() as f32;
-    for (window, out) in Pixels::from_row(conv, 0).zip(out) {
+    for (window, out) in Pixels::from_row(conv, rows.start).zip(out) {
         let mut sum = 0.0;
         for ky in window.ky() {
             for kx in window.kx() {
-                sum += scratch[window.input(conv, ky, kx)];
+                sum += a[window.input(conv, ky, kx)];
             }
         }
         *out = sum * scale;

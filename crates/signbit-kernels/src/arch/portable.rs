@@ -3,8 +3,8 @@
 
 use core::ops::Range;
 
+pub(crate) use super::generic::{channel_means, max_bits};
 use super::generic::{counters, depthwise};
-pub(crate) use super::generic::{max_bits, scale_map};
 use crate::{
     bits::{copy_bits, read_bits, words},
     conv::Out,

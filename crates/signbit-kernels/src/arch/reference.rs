@@ -152,23 +152,27 @@ fn real_dot(conv: &Conv, x: &[f32], w: &[f32], [n, oy, ox]: [usize; 3], o: usize
     sum
 }
 
-pub(crate) fn scale_map(conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-    for (mean, x) in scratch.iter_mut().zip(x.chunks_exact(conv.c_in)) {
+pub(crate) fn channel_means(channels: usize, x: &[f32], out: &mut [f32]) {
+    for (mean, x) in out.iter_mut().zip(x.chunks_exact(channels)) {
         let mut p = [0.0f32; 8];
         for (c, x) in x.iter().enumerate() {
             p[c % 8] += x.abs();
         }
-        *mean = (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * (1.0 / conv.c_in as f32);
+        *mean = (((p[0] + p[4]) + (p[2] + p[6])) + ((p[1] + p[5]) + (p[3] + p[7]))) * (1.0 / channels as f32);
     }
+}
+
+pub(crate) fn scale_map(conv: &Conv, a: &[f32], rows: Range<usize>, out: &mut [f32]) {
+    let first = rows.start * conv.out_w();
     for (pixel, out) in out.iter_mut().enumerate() {
-        let [n, oy, ox] = conv.locate(pixel);
+        let [n, oy, ox] = conv.locate(first + pixel);
         let mut sum = 0.0;
         for ky in 0..conv.kernel[0] {
             for kx in 0..conv.kernel[1] {
                 let (Some(y), Some(x)) = (conv.in_y(oy, ky), conv.in_x(ox, kx)) else {
                     continue;
                 };
-                sum += scratch[(n * conv.h + y) * conv.w + x];
+                sum += a[(n * conv.h + y) * conv.w + x];
             }
         }
         *out = sum * (1.0 / conv.taps() as f32);

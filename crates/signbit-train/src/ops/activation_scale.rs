@@ -52,10 +52,12 @@ impl Operator for ActivationScale {
         let mut out = cx.buffers.real(x.n * shape.elements());
         let mut means = cx.buffers.real(x.rows());
         let (sample, pixels) = (x.shape.elements(), x.shape.h * x.shape.w);
-        out.par_chunks_mut(shape.elements())
-            .zip(means.par_chunks_mut(pixels))
-            .zip(x.data.par_chunks(sample))
-            .for_each(|((out, means), x)| real::scale_map(isa, &self.conv, x, means, out));
+        out.par_chunks_mut(shape.elements()).zip(means.par_chunks_mut(pixels)).zip(x.data.par_chunks(sample)).for_each(
+            |((out, means), x)| {
+                real::channel_means(isa, self.conv.c_in, x, means);
+                real::scale_map(isa, &self.conv, means, 0..shape.h, out);
+            },
+        );
         cx.buffers.give(means);
         Value::Real(Tensor::new(x.n, shape, out))
     }

@@ -2,10 +2,9 @@
 //! product, as [`super::im2row`] would have it, is all overhead.
 
 use pulp::Arch;
-use rayon::prelude::*;
 use signbit_kernels::Conv;
 
-use super::rows::add_parts;
+use super::parts::sum_parts;
 use super::shapes::geometry_of;
 use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
@@ -33,31 +32,23 @@ pub(super) fn backward(
     let parts = conv.n.div_ceil(per_part);
     // Taps outermost, so that the channels of a tap lie side by side.
     let turned: Vec<f32> = (0..taps * c).map(|i| weights[i % c * taps + i / c]).collect();
-    let mut sums = buffers.zeros(if dw.is_empty() { 0 } else { parts * taps * c });
     dx.fill(0.0);
     let dx_parts: Vec<&mut [f32]> = match dx.is_empty() {
         true => (0..parts).map(|_| &mut [][..]).collect(),
         false => dx.chunks_mut(per_part * x_len).collect(),
     };
-    let sum_parts: Vec<&mut [f32]> = match dw.is_empty() {
-        true => (0..parts).map(|_| &mut [][..]).collect(),
-        false => sums.chunks_mut(taps * c).collect(),
-    };
-    let parts = dy.par_chunks(per_part * dy_len).zip(dx_parts.into_par_iter().zip(sum_parts));
-    parts.enumerate().for_each(|(part, (dy, (dx, dw)))| {
+    let mut total = buffers.real(dw.len());
+    let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
+    sum_parts(ranks, buffers, items, &mut total, |part, (dy, dx), dw| {
+        dw.fill(0.0);
         for (i, dy) in dy.chunks_exact(dy_len).enumerate() {
             let dx = if dx.is_empty() { &mut [][..] } else { &mut dx[i * x_len..(i + 1) * x_len] };
             let x = x.map_or(&[][..], |x| &x[(part * per_part + i) * x_len..][..x_len]);
             sample(conv, x, &turned, dy, dw, dx);
         }
     });
-    if !dw.is_empty() {
-        let mut total = buffers.real(taps * c);
-        add_parts(ranks, &sums, &mut total);
-        dw.iter_mut().enumerate().for_each(|(i, d)| *d = total[i % taps * c + i / taps]);
-        buffers.give(total);
-    }
-    buffers.give(sums);
+    dw.iter_mut().enumerate().for_each(|(i, d)| *d = total[i % taps * c + i / taps]);
+    buffers.give(total);
 }
 
 /// One sample; `dw` is summed up, taps outermost.

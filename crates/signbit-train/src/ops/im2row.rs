@@ -4,10 +4,12 @@
 //! (im2row), small enough to stay in the second-level cache between the copy and the product. Whole columns of
 //! a batch are never in memory.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
-use super::rows::add_parts;
+use super::parts::sum_parts;
 use super::winograd::Winograd;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{PARTS, Ranks, per_part};
@@ -15,6 +17,7 @@ use crate::tensor::Buffers;
 
 /// Numbers in a block of rows: a mebibyte, half of a second-level cache.
 const BLOCK: usize = 256 * 1024;
+
 /// A convolution's sizes, spelt out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Im2Row {
@@ -129,7 +132,6 @@ impl Im2Row {
     pub(super) fn forward(
         &self,
         gemm: &dyn Gemm,
-        buffers: &mut Buffers,
         load: impl Fn(usize, usize, &mut [f32]) + Sync,
         weights: &[f32],
         out: &mut [f32],
@@ -137,9 +139,8 @@ impl Im2Row {
         let sample = self.out_h * self.out_w * self.conv.c_out;
         let per_part = self.conv.n.div_ceil(PARTS).max(1);
         let scratch_len = self.padded_len() + self.block_len();
-        let mut scratch = buffers.real(self.conv.n.div_ceil(per_part) * scratch_len);
-        out.par_chunks_mut(per_part * sample).zip(scratch.par_chunks_mut(scratch_len)).enumerate().for_each(
-            |(part, (out, scratch))| {
+        out.par_chunks_mut(per_part * sample).enumerate().for_each(|(part, out)| {
+            with_scratch(scratch_len, |scratch| {
                 let (padded, block) = scratch.split_at_mut(self.padded_len());
                 padded.fill(self.pad);
                 for (i, out) in out.chunks_exact_mut(sample).enumerate() {
@@ -150,9 +151,8 @@ impl Im2Row {
                         }
                     });
                 }
-            },
-        );
-        buffers.give(scratch);
+            });
+        });
     }
 
     fn each_block(&self, mut run: impl FnMut(usize, usize)) {
@@ -227,8 +227,6 @@ impl Im2Row {
         let (dy_len, dx_len) = (self.out_h * self.out_w * conv.c_out, conv.h * conv.w * conv.c_in);
         let scaled_len = self.block_rows() * self.out_w * conv.c_out;
         let scratch_len = 2 * self.padded_len() + self.block_len() + scaled_len;
-        let mut scratch = buffers.real(parts * scratch_len);
-        let mut sums = buffers.zeros(parts * dw.len());
         let (weights, scale, dx) = match dx {
             Some(Dx { weights, scale, out }) => (Some(weights), scale, out),
             None => (None, None, &mut [][..]),
@@ -237,16 +235,12 @@ impl Im2Row {
             Some(_) => dx.chunks_mut(per_part * dx_len).collect(),
             None => (0..parts).map(|_| &mut [][..]).collect(),
         };
-        let mut rest = &mut sums[..];
-        let dw_parts: Vec<&mut [f32]> =
-            (0..parts).map(|_| rest.split_off_mut(..dw.len()).unwrap_or_default()).collect();
-        dy.par_chunks(per_part * dy_len)
-            .zip(dx_parts)
-            .zip(dw_parts.into_par_iter().zip(scratch.par_chunks_mut(scratch_len)))
-            .enumerate()
-            .for_each(|(part, ((dy, dx), (dw, scratch)))| {
+        let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
+        sum_parts(ranks, buffers, items, dw, |part, (dy, dx), dw| {
+            with_scratch(scratch_len, |scratch| {
                 let mut work = Work::new(self, scratch);
                 work.padded.fill(self.pad);
+                dw.fill(0.0);
                 for (i, dy) in dy.chunks_exact(dy_len).enumerate() {
                     if !dw.is_empty() {
                         self.fill(work.padded, |y, row| load(part * per_part + i, y, row));
@@ -257,11 +251,7 @@ impl Im2Row {
                     }
                 }
             });
-        if !dw.is_empty() {
-            add_parts(ranks, &sums, dw);
-        }
-        buffers.give(sums);
-        buffers.give(scratch);
+        });
     }
 
     fn backward_sample(
@@ -337,6 +327,21 @@ pub(super) struct Dx<'a> {
     pub(super) scale: Option<&'a [f32]>,
     /// `[n, h, w, c_in]`, written.
     pub(super) out: &'a mut [f32],
+}
+
+thread_local! {
+    /// Scratch of the part at hand.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `len` stale numbers of this thread.
+fn with_scratch(len: usize, work: impl FnOnce(&mut [f32])) {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        work(&mut scratch[..len]);
+    });
 }
 
 /// Scratch of one part of the batch.

@@ -25,6 +25,7 @@ mod im2row;
 mod lanes;
 mod max_pool;
 mod mul_map;
+mod parts;
 mod prelu;
 mod quantize;
 mod real;

@@ -88,19 +88,6 @@ pub(super) fn elementwise(isa: Isa, buffers: &mut Buffers, x: &Tensor, op: &Elem
     })
 }
 
-/// `total` = the sum of the parts, which follow one another in `parts`, added in order; of all ranks' parts, if there are
-/// several.
-pub(super) fn add_parts(ranks: Option<&Ranks>, parts: &[f32], total: &mut [f32]) {
-    if let Some(ranks) = ranks {
-        return ranks.sum_parts(parts, total);
-    }
-    let (first, rest) = parts.split_at(total.len());
-    total.copy_from_slice(first);
-    for part in rest.chunks_exact(total.len()) {
-        total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
-    }
-}
-
 /// Rows of the whole batch of which `x` is this rank's share.
 pub(super) fn whole_rows(ranks: Option<&Ranks>, x: &Tensor) -> usize {
     x.rows() / x.n.max(1) * ranks::whole(ranks, x.n)

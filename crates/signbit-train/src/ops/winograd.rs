@@ -12,13 +12,12 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use pulp::Arch;
-use rayon::prelude::*;
 use signbit_kernels::Conv;
 
 use self::points::{both, four_points, from_patch, patch, store, three_points, to_three};
 use super::im2row::Dx;
 use super::lanes::{LANES, V, in_lanes, in_lanes_mut};
-use super::rows::add_parts;
+use super::parts::sum_parts;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
@@ -82,33 +81,31 @@ impl Winograd {
         let per_part = per_part(ranks, conv.n);
         let parts = conv.n.div_ceil(per_part);
         let (dy_len, dx_len) = (conv.out_h() * conv.out_w() * conv.c_out, conv.h * conv.w * conv.c_in);
-        let mut sums = buffers.real(parts * dw.len());
-        let mut weights = buffers.real(if dx.is_some() { PLACES * self.matrix() } else { 0 });
+        let len = if dx.is_some() { PLACES * self.matrix() } else { 0 };
+        let mut scratch = buffers.scratch(len);
+        let weights = &mut scratch[..len];
         let mut dx_parts: Vec<Option<&mut [f32]>> = (0..parts).map(|_| None).collect();
         if let Some(Dx { weights: of, scale, out }) = dx {
-            self.transform_weights(of, scale, &mut weights);
+            self.transform_weights(of, scale, weights);
             dx_parts = out.chunks_mut(per_part * dx_len).map(Some).collect();
         }
-        dy.par_chunks(per_part * dy_len).zip(dx_parts).zip(sums.par_chunks_mut(dw.len())).enumerate().for_each(
-            |(part, ((dy, mut dx), dw))| {
-                SCRATCH.with_borrow_mut(|scratch| {
-                    let mut work = Work::new(self, scratch, dy.len() / dy_len);
-                    let samples = work.samples;
-                    for (block, dy) in dy.chunks(samples * dy_len).enumerate() {
-                        let load = |i, y, row: &mut [f32]| load(part * per_part + block * samples + i, y, row);
-                        let dx = dx.as_deref_mut().map(|dx| {
-                            let len = dy.len() / dy_len * dx_len;
-                            (&weights[..], &mut dx[block * samples * dx_len..][..len])
-                        });
-                        self.block(gemm, &mut work, load, dy, block > 0, dx);
-                    }
-                    self.finish_weights(work.sums, dw);
-                });
-            },
-        );
-        add_parts(ranks, &sums, dw);
-        buffers.give(sums);
-        buffers.give(weights);
+        let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
+        sum_parts(ranks, buffers, items, dw, |part, (dy, mut dx), dw| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let mut work = Work::new(self, scratch, dy.len() / dy_len);
+                let samples = work.samples;
+                for (block, dy) in dy.chunks(samples * dy_len).enumerate() {
+                    let load = |i, y, row: &mut [f32]| load(part * per_part + block * samples + i, y, row);
+                    let dx = dx.as_deref_mut().map(|dx| {
+                        let len = dy.len() / dy_len * dx_len;
+                        (&weights[..], &mut dx[block * samples * dx_len..][..len])
+                    });
+                    self.block(gemm, &mut work, load, dy, block > 0, dx);
+                }
+                self.finish_weights(work.sums, dw);
+            });
+        });
+        buffers.give_scratch(scratch);
     }
 
     /// Adds the products of a few samples to the sums by place, and writes their dx. Where a sample alone is a block,

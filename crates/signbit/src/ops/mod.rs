@@ -7,6 +7,7 @@
 pub(crate) mod binary;
 pub(crate) mod elementwise;
 pub(crate) mod layout;
+pub(crate) mod pooled;
 pub(crate) mod real;
 pub(crate) mod sign;
 pub(crate) mod stage;
@@ -24,6 +25,7 @@ use crate::plan::{Place, Plan, Step, Values};
 use crate::threads::{Rows, Workers};
 use binary::{Binary, Thresholds};
 use layout::Frame;
+use pooled::Pooled;
 use real::{Real, ScaleMap};
 use stage::PerChannel;
 use transposed::Transposed;
@@ -49,15 +51,15 @@ pub(crate) enum F32Kernel {
     /// Bits as +1.0 and -1.0.
     Unpack,
     Real(Real),
+    /// A real convolution that is pooled as it is made.
+    Pooled(Box<Pooled>),
     /// Binary dot products as real numbers.
     Dots(Binary),
     /// With the bias.
     TransposedReal(Transposed<Real>, Option<PerChannel>),
     /// Dot products of a transposed convolution as real numbers.
     TransposedDots(Transposed<Binary>),
-    Max(Window),
-    /// With the divisor, where it is not the number of taps inside of the input.
-    Avg(Window, Option<usize>),
+    Pool(Window, Pooling),
     Concat,
     /// With the value of the frame.
     Pad(Frame, f32),
@@ -122,10 +124,11 @@ impl Part {
 }
 
 impl Kernel {
-    /// Elements of scratch per sample, of the output's type and for outputs of `channels`.
+    /// Elements of scratch per sample of a batch, of the output's type and for outputs of `channels`.
     pub(crate) fn scratch_len(&self, channels: usize) -> Option<usize> {
         match self {
             Self::F32(F32Kernel::ScaleMap(map)) => Some(map.scratch_len()),
+            Self::F32(F32Kernel::Pooled(pooled)) => Some(pooled.scratch_len()),
             Self::F32(F32Kernel::TransposedReal(layer, _)) => Some(layer.scratch_pixels().saturating_mul(channels)),
             Self::F32(F32Kernel::TransposedDots(layer)) | Self::I32(I32Kernel::TransposedDots(layer)) => {
                 Some(layer.scratch_pixels().saturating_mul(channels))
@@ -196,7 +199,8 @@ fn run_f32(
 ) {
     let (x, height) = (step.inputs[0], values.plan.types[step.output].shape.h);
     match kernel {
-        F32Kernel::ScaleMap(map) => map.run(values, step, scratch, out),
+        F32Kernel::ScaleMap(map) => map.means(values, workers, step, scratch),
+        F32Kernel::Pooled(pooled) => return pooled.run(values, workers, step, scratch, out),
         F32Kernel::TransposedReal(layer, _) => {
             layer.run_phases(values, workers, step, scratch, |real, rows, out| {
                 real.run(values, x, &Part::Rows(rows), out);
@@ -212,14 +216,13 @@ fn run_f32(
     let scratch = &*scratch;
     if values.by_channels(step) {
         values.for_parts(workers, step, height, out, |part, out| kernel.run(values, step, scratch, part, out));
-    } else if !matches!(kernel, F32Kernel::ScaleMap(_)) {
-        let rows = values.rows(step, height);
-        return workers.for_rows(out, rows, |first, out| {
-            kernel.run(values, step, scratch, Part::Rows(first..first + out.len() / rows.len), out);
-            stage::run(values, step, first * rows.len, out);
-        });
+        return stage::run(values, step, &step.stages, 0, out);
     }
-    stage::run(values, step, 0, out);
+    let rows = values.rows(step, height);
+    workers.for_rows(out, rows, |first, out| {
+        kernel.run(values, step, scratch, Part::Rows(first..first + out.len() / rows.len), out);
+        stage::run(values, step, &step.stages, first * rows.len, out);
+    });
 }
 
 impl F32Kernel {
@@ -249,10 +252,7 @@ impl F32Kernel {
             Self::TransposedDots(layer) => {
                 layer.interleave(values, step, scratch, rows, out, |out| out.fill(0.0));
             }
-            Self::Max(window) => window.pool(isa, values.n, Pooling::Max, values.f32(x), rows, out),
-            Self::Avg(window, count) => {
-                window.pool(isa, values.n, Pooling::Mean { count: *count }, values.f32(x), rows, out);
-            }
+            Self::Pool(window, pooling) => window.pool(isa, values.n, *pooling, values.f32(x), rows, out),
             Self::Concat => {
                 layout::concat(values, step, rows, out, |values, value| values.f32(value));
             }
@@ -265,8 +265,9 @@ impl F32Kernel {
                 let channels = values.plan.types[x].shape.c;
                 elementwise::softmax(same_range(values.f32(x), &rows, out.len()), channels, out);
             }
-            // Runs as a whole, before the rows.
-            Self::ScaleMap(_) => {}
+            Self::ScaleMap(map) => map.run(values, scratch, rows, out),
+            // Runs as a whole, and not row by row.
+            Self::Pooled(_) => {}
         }
     }
 }
@@ -361,6 +362,7 @@ impl Kernel {
     pub(crate) fn conv(&self) -> Option<&Conv> {
         match self {
             Self::F32(F32Kernel::Real(real)) => Some(&real.conv),
+            Self::F32(F32Kernel::Pooled(pooled)) => Some(&pooled.real.conv),
             Self::F32(F32Kernel::Dots(binary))
             | Self::I32(I32Kernel::Dots(binary))
             | Self::Bits(BitsKernel::Dots(binary, _)) => Some(&binary.conv),

@@ -1,11 +1,14 @@
 //! Real convolutions and dense layers, and the activation scale: the kernels with a fixed order of operations.
 
+use std::ops::Range;
+
 use signbit_kernels::shape::Conv;
 use signbit_kernels::{Isa, real};
 
 use super::Part;
 use crate::memory::Aligned;
 use crate::plan::{Step, Values};
+use crate::threads::{Rows, Workers};
 
 /// A real convolution or dense layer with its packed weights.
 #[derive(Debug)]
@@ -56,9 +59,18 @@ impl ScaleMap {
         self.conv.h * self.conv.w
     }
 
-    pub(super) fn run(&self, values: Values<'_>, step: &Step, scratch: &mut [f32], out: &mut [f32]) {
+    /// What comes before the rows: A of all pixels.
+    pub(super) fn means(&self, values: Values<'_>, workers: &Workers, step: &Step, scratch: &mut [f32]) {
+        let (c, x) = (self.conv.c_in, values.f32(step.inputs[0]));
+        let rows = Rows { len: self.conv.w, in_cache: false, nanoseconds: step.nanoseconds(values.plan, values.n) };
+        workers.for_rows(&mut scratch[..values.n * self.scratch_len()], rows, |first, out| {
+            let x = &x[first * self.conv.w * c..][..out.len() * c];
+            real::channel_means(values.plan.isa, c, x, out);
+        });
+    }
+
+    pub(super) fn run(&self, values: Values<'_>, scratch: &[f32], rows: Range<usize>, out: &mut [f32]) {
         let conv = Conv { n: values.n, ..self.conv };
-        let scratch = &mut scratch[..values.n * self.scratch_len()];
-        real::scale_map(values.plan.isa, &conv, values.f32(step.inputs[0]), scratch, out);
+        real::scale_map(values.plan.isa, &conv, &scratch[..values.n * self.scratch_len()], rows, out);
     }
 }

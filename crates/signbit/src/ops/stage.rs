@@ -56,16 +56,16 @@ pub(crate) enum Stage {
 /// Numbers that all stages change before the next ones: few enough for the first cache.
 const AT_ONCE: usize = 2048;
 
-/// Runs the stages of `step` on `out`, whole pixels of its output from element `first` on.
-pub(super) fn run(values: Values<'_>, step: &Step, first: usize, out: &mut [f32]) {
+/// Runs `stages` of `step` on `out`, whole pixels of its output from element `first` on.
+pub(super) fn run(values: Values<'_>, step: &Step, stages: &[Stage], first: usize, out: &mut [f32]) {
     let channels = values.plan.types[step.output].shape.c;
-    let len = match step.stages.len() {
+    let len = match stages.len() {
         0 => return,
         1 => out.len().max(1),
         _ => (AT_ONCE / channels).max(1) * channels,
     };
     for (i, out) in out.chunks_mut(len).enumerate() {
-        step.stages.iter().for_each(|stage| stage.run(values, step, first + i * len, out));
+        stages.iter().for_each(|stage| stage.run(values, step, first + i * len, out));
     }
 }
 

@@ -37,6 +37,48 @@ impl Window {
         pool::pool_f32(isa, &self.of_samples(n), pooling, x, rows, out);
     }
 
+    /// Pools the output `rows` of one sample, of whose input `x` has the rows from `first` on that they read.
+    pub(super) fn pool_of(
+        &self,
+        isa: Isa,
+        pooling: Pooling,
+        x: &[f32],
+        first: usize,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) {
+        let read = self.inputs(&rows);
+        let row = self.input.w * self.input.c;
+        let x = &x[(read.start - first) * row..(read.end - first) * row];
+        // These rows are a sample of their own, whose padding is what the windows have beyond them. Counted from the
+        // padding's first row:
+        let [_, left, _, right] = self.geometry.pads;
+        let windows = rows.start * self.geometry.stride[0];
+        let inside = read.start + self.geometry.pads[0]..read.end + self.geometry.pads[0];
+        let above = inside.start - windows;
+        let below = windows + self.inputs_of(rows.len()) - inside.end;
+        let pool = Pool { h: read.len(), pads: [above, left, below, right], ..self.of_samples(1) };
+        pool::pool_f32(isa, &pool, pooling, x, 0..rows.len(), out);
+    }
+
+    /// The input rows that output `rows` of one sample read.
+    pub(super) fn inputs(&self, rows: &Range<usize>) -> Range<usize> {
+        let (start, pad) = (rows.start * self.geometry.stride[0], self.geometry.pads[0]);
+        let end = start + self.inputs_of(rows.len());
+        start.saturating_sub(pad)..end.saturating_sub(pad).min(self.input.h)
+    }
+
+    /// Input rows from the first that neighbouring output rows read to the last.
+    pub(super) fn inputs_of(&self, outputs: usize) -> usize {
+        let Geometry { kernel, stride, dilation, .. } = self.geometry;
+        (outputs - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1
+    }
+
+    /// Neighbouring output rows that read so many input rows.
+    pub(super) fn outputs_of(&self, inputs: usize) -> usize {
+        inputs.checked_sub(self.inputs_of(1)).map_or(0, |more| more / self.geometry.stride[0] + 1)
+    }
+
     /// The maximum of integers for output `rows` of the batch.
     pub(super) fn max_i32(&self, x: &[i32], rows: Range<usize>, out: &mut [i32]) {
         let len = self.input.c;

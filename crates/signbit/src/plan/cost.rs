@@ -1,6 +1,7 @@
 //! What a step costs: multiply-accumulates and bytes for the report, and an estimate of its time that decides
 //! whether threads share it.
 
+use signbit_kernels::pool::Pooling;
 use signbit_kernels::shape::Conv;
 use signbit_model::DType;
 
@@ -34,7 +35,7 @@ impl Step {
     pub(crate) fn macs(&self, n: usize) -> Macs {
         let macs = self.kernel.conv().map_or(0, |conv| conv_macs(conv, n));
         match &self.kernel {
-            Kernel::F32(F32Kernel::Real(_)) => Macs { real: macs, binary: 0 },
+            Kernel::F32(F32Kernel::Real(_) | F32Kernel::Pooled(_)) => Macs { real: macs, binary: 0 },
             Kernel::F32(F32Kernel::TransposedReal(layer, _)) => Macs { real: of_samples(layer.macs, n), binary: 0 },
             Kernel::F32(F32Kernel::TransposedDots(layer))
             | Kernel::I32(I32Kernel::TransposedDots(layer))
@@ -48,6 +49,7 @@ impl Step {
         let weights = match &self.kernel {
             Kernel::Alias => return Bytes::default(),
             Kernel::F32(F32Kernel::Real(real)) => Real::packed_bytes(plan.isa, &real.conv),
+            Kernel::F32(F32Kernel::Pooled(pooled)) => Real::packed_bytes(plan.isa, &pooled.real.conv),
             Kernel::F32(F32Kernel::Dots(binary))
             | Kernel::I32(I32Kernel::Dots(binary))
             | Kernel::Bits(BitsKernel::Dots(binary, _)) => Binary::packed_bytes(plan.isa, &binary.conv),
@@ -83,11 +85,12 @@ impl Step {
                 F32Kernel::Convert => "convert",
                 F32Kernel::Unpack => "unpack",
                 F32Kernel::Real(_) => "real",
+                F32Kernel::Pooled(_) => "real, pooled",
                 F32Kernel::Dots(_) => "binary to f32",
                 F32Kernel::TransposedReal(..) => "real transposed",
                 F32Kernel::TransposedDots(_) => "binary transposed to f32",
-                F32Kernel::Max(_) => "max f32",
-                F32Kernel::Avg(..) => "mean",
+                F32Kernel::Pool(_, Pooling::Max) => "max f32",
+                F32Kernel::Pool(_, Pooling::Mean { .. }) => "mean",
                 F32Kernel::Concat => "concat f32",
                 F32Kernel::Pad(..) => "pad f32",
                 F32Kernel::Slice(_) => "slice f32",

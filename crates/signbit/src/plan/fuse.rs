@@ -8,6 +8,7 @@ use signbit_model::ValueType;
 
 use super::Step;
 use crate::ops::binary::Thresholds;
+use crate::ops::pooled::Pooled;
 use crate::ops::sign;
 use crate::ops::stage::Stage;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
@@ -15,10 +16,11 @@ use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 /// A fusion: changes step `s` and returns true where it applies.
 type Rule = fn(&mut Fusion<'_>, s: usize) -> bool;
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     threshold_after_dots,
     epilogue_after_dots,
     epilogue_after_real,
+    pooling_after_real,
     sign_after_elementwise,
     slice_of_a_concatenation,
     parts_of_a_concatenation,
@@ -170,6 +172,34 @@ fn epilogue_after_real(fusion: &mut Fusion<'_>, s: usize) -> bool {
         step.inputs.swap(0, 1);
     }
     fusion.join(p, s, |maker, _| maker)
+}
+
+/// A large picture of a real convolution that is only pooled: a few rows at a time, while they are in the cache.
+fn pooling_after_real(fusion: &mut Fusion<'_>, s: usize) -> bool {
+    let Some(step) = &fusion.steps[s] else {
+        return false;
+    };
+    let Kernel::F32(F32Kernel::Pool(window, _)) = &step.kernel else {
+        return false;
+    };
+    let value = step.inputs[0];
+    let Some(rows) = Pooled::rows(fusion.types[value].shape, window) else {
+        return false;
+    };
+    let Some((p, maker)) = fusion.only_for_this(value) else {
+        return false;
+    };
+    let alone = !maker.stages.iter().any(Stage::reads_operand);
+    if !matches!(maker.kernel, Kernel::F32(F32Kernel::Real(_))) || !alone {
+        return false;
+    }
+    let stages = fusion.steps[p].as_mut().map(|maker| std::mem::take(&mut maker.stages)).unwrap_or_default();
+    fusion.join(p, s, |real, pool| match (real, pool) {
+        (Kernel::F32(F32Kernel::Real(real)), Kernel::F32(F32Kernel::Pool(window, pooling))) => {
+            Kernel::F32(F32Kernel::Pooled(Box::new(Pooled::new(real, stages, window, pooling, rows))))
+        }
+        (_, other) => other,
+    })
 }
 
 /// Elementwise operators whose results only matter by their signs: they run on the way to the bits.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use signbit_kernels::pool::Pooling;
 use signbit_kernels::shape::{Conv, Padding as KernelPadding, ShapeError};
 use signbit_kernels::{
     Isa,
@@ -114,9 +115,12 @@ impl Lowering<'_> {
             Op::GlobalMaxPool => self.max(&self.whole_image())?,
             Op::AvgPool2d { geometry, count_include_pad } => {
                 let count = count_include_pad.then_some(geometry.kernel[0] * geometry.kernel[1]);
-                Kernel::F32(F32Kernel::Avg(self.window(geometry)?, count))
+                Kernel::F32(F32Kernel::Pool(self.window(geometry)?, Pooling::Mean { count }))
             }
-            Op::GlobalAvgPool => Kernel::F32(F32Kernel::Avg(self.window(&self.whole_image())?, None)),
+            Op::GlobalAvgPool => {
+                let window = self.window(&self.whole_image())?;
+                Kernel::F32(F32Kernel::Pool(window, Pooling::Mean { count: None }))
+            }
             Op::Concat => match self.x.dtype {
                 DType::F32 => Kernel::F32(F32Kernel::Concat),
                 DType::I32 => Kernel::I32(I32Kernel::Concat),
@@ -280,7 +284,7 @@ impl Lowering<'_> {
     fn max(&self, geometry: &Geometry) -> Result<Kernel, Error> {
         let window = self.window(geometry)?;
         Ok(match self.x.dtype {
-            DType::F32 => Kernel::F32(F32Kernel::Max(window)),
+            DType::F32 => Kernel::F32(F32Kernel::Pool(window, Pooling::Max)),
             DType::I32 => Kernel::I32(I32Kernel::Max(window)),
             DType::Bits => Kernel::Bits(BitsKernel::Max(window)),
         })

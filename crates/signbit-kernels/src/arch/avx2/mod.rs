@@ -96,13 +96,13 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn scale_map(_: Avx2, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+pub(crate) fn channel_means(_: Avx2, c: usize, x: &[f32], out: &mut [f32]) {
     #[target_feature(enable = "avx2")]
-    fn stamped(conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-        super::generic::scale_map(conv, x, scratch, out);
+    fn stamped(c: usize, x: &[f32], out: &mut [f32]) {
+        super::generic::channel_means(c, x, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
-    unsafe { stamped(conv, x, scratch, out) }
+    unsafe { stamped(c, x, out) }
 }
 
 pub(crate) fn elementwise(_: Avx2, op: &Elementwise<'_>, x: &mut [f32]) {

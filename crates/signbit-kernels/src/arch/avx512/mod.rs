@@ -44,10 +44,6 @@ pub(crate) fn max_bits(token: Avx512Bw, conv: &Conv, x: &[u64], out: &mut [u64])
     avx2::max_bits(token.into(), conv, x, out);
 }
 
-pub(crate) fn scale_map(token: Avx512Bw, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-    avx2::scale_map(token.into(), conv, x, scratch, out);
-}
-
 /// With the tables.
 pub(crate) fn conv_bw(token: Avx512Bw, conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
     if table::has_lanes(conv) {

@@ -283,7 +283,10 @@ fn convolve<V: Lanes, const P: usize>(
         let mut i = 0;
         while i < blocks {
             i += match group_blocks - i % group_blocks {
-                _ if is_depthwise(conv) => alone_depthwise::<V>(conv, x, w, bias, i, &window, out),
+                _ if is_depthwise(conv) => {
+                    step::<V, 1>(conv, x, &Block::of(conv, w, bias, i), &window, out);
+                    1
+                }
                 4.. => alone::<V, 4>(conv, x, w, bias, i, &window, out),
                 2.. => alone::<V, 2>(conv, x, w, bias, i, &window, out),
                 _ => alone::<V, 1>(conv, x, w, bias, i, &window, out),
@@ -380,21 +383,6 @@ fn alone<V: Lanes, const B: usize>(
         Block::of(conv, w, bias, i + b).store(sums, out);
     }
     B
-}
-
-/// As [`alone`], one block.
-#[inline(always)]
-fn alone_depthwise<V: Lanes>(
-    conv: &Conv,
-    x: &[f32],
-    w: &[f32],
-    bias: Option<&[f32]>,
-    i: usize,
-    window: &Window,
-    out: &mut [f32],
-) -> usize {
-    step::<V, 1>(conv, x, &Block::of(conv, w, bias, i), window, out);
-    1
 }
 
 /// [`Lanes::add_each_run`] of the last block, which has `len` channels.

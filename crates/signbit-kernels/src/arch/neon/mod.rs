@@ -78,13 +78,13 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn scale_map(_: Neon, conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
+pub(crate) fn channel_means(_: Neon, c: usize, x: &[f32], out: &mut [f32]) {
     #[target_feature(enable = "neon")]
-    fn stamped(conv: &Conv, x: &[f32], scratch: &mut [f32], out: &mut [f32]) {
-        super::generic::scale_map(conv, x, scratch, out);
+    fn stamped(c: usize, x: &[f32], out: &mut [f32]) {
+        super::generic::channel_means(c, x, out);
     }
     // SAFETY: the token proves that the CPU has NEON.
-    unsafe { stamped(conv, x, scratch, out) }
+    unsafe { stamped(c, x, out) }
 }
 
 pub(crate) fn elementwise(_: Neon, op: &Elementwise<'_>, x: &mut [f32]) {

@@ -16,7 +16,7 @@ pub(crate) use self::{
     pack::{pack_f32, pack_i32, threshold},
 };
 pub(crate) use super::{
-    generic::{elementwise::apply as elementwise, max_bits, scale_map},
+    generic::{channel_means, elementwise::apply as elementwise, max_bits},
     portable::unpack,
 };
 use crate::{real::LANES, shape::Conv};
