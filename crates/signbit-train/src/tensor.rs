@@ -178,13 +178,24 @@ fn keep<T>(kept: &mut Vec<Vec<T>>, buffer: Vec<T>) {
     }
 }
 
-/// A kept buffer of this length, else a new one. A network asks for the same lengths in every step, and a buffer of
-/// another length would have to be filled where it grows.
+/// How many times as much room as is needed a buffer may have.
+const LOOSE: usize = 4;
+
+/// A kept buffer of this length, else the smallest with room for it, else a new one. A network asks for the same lengths in
+/// every step; what deep layers have done with then serves the large ones before them, at the price of filling what was cut
+/// off.
 fn take<T: Copy>(kept: &mut Vec<Vec<T>>, len: usize, fill: T) -> Vec<T> {
-    match kept.iter().rposition(|buffer| buffer.len() == len) {
-        Some(i) => kept.swap_remove(i),
-        None => vec![fill; len],
+    if let Some(i) = kept.iter().rposition(|buffer| buffer.len() == len) {
+        return kept.swap_remove(i);
     }
+    let room = len..=len.saturating_mul(LOOSE);
+    let with_room = kept.iter().enumerate().filter(|(_, buffer)| room.contains(&buffer.capacity()));
+    let Some((i, _)) = with_room.min_by_key(|(_, buffer)| buffer.capacity()) else {
+        return vec![fill; len];
+    };
+    let mut buffer = kept.swap_remove(i);
+    buffer.resize(len, fill);
+    buffer
 }
 
 #[cfg(test)]
@@ -198,7 +209,10 @@ mod tests {
         let address = first.as_ptr();
         buffers.give(first);
         let other = buffers.real(10);
-        assert!(other.as_ptr() != address, "another length is another buffer");
+        assert!(other.as_ptr() != address, "a hundredth of a buffer is another one");
+        let half = buffers.real(500);
+        assert_eq!((half.as_ptr(), half.len()), (address, 500));
+        buffers.give(half);
         let again = buffers.real(1000);
         assert_eq!((again.as_ptr(), again.len()), (address, 1000));
     }
