@@ -99,7 +99,7 @@ pub(crate) fn check_output(path: &Path) -> Result<(), Failure> {
 }
 
 /// The test pictures of a data set have the size that the network takes, no more classes than the network has
-/// outputs, and the class names that the network knows, if it knows any.
+/// outputs, and the class names that the network knows, if both have names.
 pub(crate) fn check_fit(
     data: &DataSet,
     input: signbit_model::Shape,
@@ -115,10 +115,27 @@ pub(crate) fn check_fit(
         let (name, found) = (&data.name, data.classes.len());
         return Err(Failure::input(format!("{name} has {found} classes, the network {classes} outputs")));
     }
-    if let Some(class) = data.classes.iter().zip(names).position(|(data, network)| data != network) {
+    let other = |(data, network): (&String, &String)| data != network;
+    if let Some(class) = data.classes.iter().zip(names).position(other).filter(|_| data.named) {
         let (name, of_data, of_network) = (&data.name, &data.classes[class], &names[class]);
         let message = format!("class {class} of {name} is {of_data:?}, of the network {of_network:?}");
         return Err(Failure::input(message + "; it was trained on other classes"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same files may be read with names or without.
+    #[test]
+    fn numbers_in_place_of_names_fit_any_network() {
+        let mut data = DataSet::digits().unwrap();
+        let names: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
+        let fits = |data: &DataSet| check_fit(data, data.test.shape, 10, &names).is_ok();
+        assert!(!fits(&data), "digits have names");
+        data.named = false;
+        assert!(fits(&data));
+    }
 }

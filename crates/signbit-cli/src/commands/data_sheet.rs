@@ -77,7 +77,7 @@ mod tests {
         let train = Pictures { shape, pixels: (0..12).collect(), labels: vec![1, 0] };
         let classes = vec!["a".into(), "b".into()];
         let resize = signbit_model::Resize { filter: signbit_model::ResizeFilter::Nearest, crop: false };
-        let sheet = draw(&DataSet { name: "x".into(), classes, test: train.clone(), train, resize });
+        let sheet = draw(&DataSet { name: "x".into(), classes, named: true, test: train.clone(), train, resize });
         assert_eq!(sheet.dimensions(), (12 * 36 + 4, 2 * 68 + 4));
         let cases = [((4, 4), [6, 7, 8]), ((4, 67), [9, 10, 11]), ((35, 72), [0, 1, 2]), ((36, 72), [255; 3])];
         for ((x, y), colour) in cases {

@@ -47,7 +47,7 @@ pub(super) fn load(name: &str, folder: &Path) -> Result<DataSet, DataError> {
         }
         Ok(all)
     };
-    Ok(DataSet { name: name.into(), classes, train: part(&TRAIN)?, test: part(&[TEST])?, resize: STRETCH })
+    Ok(DataSet { name: name.into(), classes, named: true, train: part(&TRAIN)?, test: part(&[TEST])?, resize: STRETCH })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, DataError> {

@@ -18,7 +18,14 @@ pub(super) fn load() -> Result<DataSet, DataError> {
         let chosen: Vec<usize> = (0..all.len()).filter(|i| (i % TEST_EVERY == TEST_EVERY - 1) == test).collect();
         all.chosen(&chosen)
     };
-    Ok(DataSet { name: "digits".into(), classes: numbered(10), train: part(false), test: part(true), resize: STRETCH })
+    Ok(DataSet {
+        name: "digits".into(),
+        classes: numbered(10),
+        named: true,
+        train: part(false),
+        test: part(true),
+        resize: STRETCH,
+    })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) fn load(name: &str, folder: &Path, options: &DataOptions) -> Result<D
         let n = train.len();
         let all = read(folder, &[train, test].concat(), options, resize)?;
         let [train, test] = [0..n, n..all.len()].map(|part| all.chosen(&part.collect::<Vec<_>>()));
-        return Ok(DataSet { name: name.into(), classes: names, train, test, resize });
+        return Ok(DataSet { name: name.into(), classes: names, named: true, train, test, resize });
     }
     let root = match part(TRAIN) {
         Some(train) if subfolders.len() == 1 => train,
@@ -61,7 +61,7 @@ pub(super) fn load(name: &str, folder: &Path, options: &DataOptions) -> Result<D
     })?;
     let all = read(root, &files, options, resize)?;
     let (train, test) = (all.chosen(&split.train), all.chosen(&split.test));
-    Ok(DataSet { name: name.into(), classes: names, train, test, resize })
+    Ok(DataSet { name: name.into(), classes: names, named: true, train, test, resize })
 }
 
 /// What is in a folder, hidden things aside.

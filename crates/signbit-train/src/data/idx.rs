@@ -107,11 +107,12 @@ pub(super) fn load_folder(name: &str, folder: &Path, classes: Option<Vec<String>
         return Err(wrong(format!("training pictures are {}, test pictures {}", train.shape, test.shape)));
     }
     let used = train.labels.iter().chain(&test.labels).max().map_or(0, |m| m + 1);
+    let named = classes.is_some();
     let classes = classes.unwrap_or_else(|| numbered(used));
     if (used as usize) > classes.len() {
         return Err(wrong(format!("there is a label {}, but only {} classes", used - 1, classes.len())));
     }
-    Ok(DataSet { name: name.into(), classes, train, test, resize: STRETCH })
+    Ok(DataSet { name: name.into(), classes, named, train, test, resize: STRETCH })
 }
 
 fn load_pair(folder: &Path, part: &str) -> Result<Pictures, DataError> {

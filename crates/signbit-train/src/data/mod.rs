@@ -135,6 +135,8 @@ pub struct DataSet {
     pub name: String,
     /// Names of the classes.
     pub classes: Vec<String>,
+    /// Whether these are names. Files of numbers alone (IDX, `.npz`) do not say what a class is; then they are "0", "1" and so on.
+    pub named: bool,
     /// For training.
     pub train: Pictures,
     /// For the accuracy, never trained on.

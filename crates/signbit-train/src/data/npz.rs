@@ -81,7 +81,7 @@ fn read(name: &str, path: &Path, source: impl Read + Seek, options: &DataOptions
             [all[0].chosen(&split.train), all[0].chosen(&split.test)]
         }
     };
-    Ok(DataSet { name: name.into(), classes: numbered(classes as u32), train, test, resize: STRETCH })
+    Ok(DataSet { name: name.into(), classes: numbered(classes as u32), named: false, train, test, resize: STRETCH })
 }
 
 /// The arrays `arr_0`, `arr_1` ... of a `.npz` file's bytes, as `numpy.savez` numbers them.
