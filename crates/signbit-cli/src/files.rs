@@ -115,8 +115,9 @@ pub(crate) fn check_fit(
         let (name, found) = (&data.name, data.classes.len());
         return Err(Failure::input(format!("{name} has {found} classes, the network {classes} outputs")));
     }
-    let other = |(data, network): (&String, &String)| data != network;
-    if let Some(class) = data.classes.iter().zip(names).position(other).filter(|_| data.named) {
+    if data.named
+        && let Some(class) = data.classes.iter().zip(names).position(|(data, network)| data != network)
+    {
         let (name, of_data, of_network) = (&data.name, &data.classes[class], &names[class]);
         let message = format!("class {class} of {name} is {of_data:?}, of the network {of_network:?}");
         return Err(Failure::input(message + "; it was trained on other classes"));

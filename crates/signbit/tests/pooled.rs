@@ -70,7 +70,10 @@ fn random_shapes_equal_the_interpreter() {
 fn memory_for_a_few_rows() {
     let geometry = Geometry::padded([3, 3], [2, 2], 1);
     let model = network(Shape::new(112, 112, 1), 64, Geometry::padded([3, 3], [1, 1], 1), Op::MaxPool2d { geometry });
-    let bytes = |fuse| Session::new(&model, Options { fuse, ..Options::default() }).unwrap().activation_bytes();
-    assert!(bytes(false) > 112 * 112 * 64 * 4, "all of it: {}", bytes(false));
-    assert!(bytes(true) < 56 * 56 * 64 * 4 + 300 * 1024, "pooled, and a few rows: {}", bytes(true));
+    let bytes =
+        |fuse, batch| Session::new(&model, Options { fuse, batch, ..Options::default() }).unwrap().activation_bytes();
+    let (whole, pooled, rows) = (112 * 112 * 64 * 4, 56 * 56 * 64 * 4, 300 * 1024);
+    assert!(bytes(false, 1) > whole, "all of it: {}", bytes(false, 1));
+    assert!(bytes(true, 1) < pooled + rows, "pooled, and a few rows: {}", bytes(true, 1));
+    assert!(bytes(true, 8) < 8 * pooled + rows, "the rows of one sample at a time: {}", bytes(true, 8));
 }

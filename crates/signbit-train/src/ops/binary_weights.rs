@@ -1,7 +1,6 @@
 //! What binary dense and binary convolution share: latent weights, their signs in packed form, the weight scale
 //! factor, and the way of a gradient from the signs to the latent weights.
 
-use std::cell::RefCell;
 use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use signbit_kernels::weights::{self, PackedWeights};
 use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
+use super::parts::with_scratch;
 use super::real;
 use super::weight_scale::{WeightScale, balance, unbalance_gradient};
 use crate::gemm::{Mat, MatMut};
@@ -25,21 +25,6 @@ use crate::tensor::{BitTensor, Tensor, Value};
 pub(super) const TASK: usize = 256;
 /// Samples of one task that turns a matrix: a cache line of f32.
 const TURN: usize = 16;
-
-thread_local! {
-    /// Unpacked signs of the task at hand.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends `len` stale numbers of the thread.
-fn with_scratch(len: usize, used: impl FnOnce(&mut [f32])) {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < len {
-            scratch.resize(len, 0.0);
-        }
-        used(&mut scratch[..len]);
-    });
-}
 
 /// Latent weights and what is derived from them once per step.
 #[derive(Debug)]

@@ -4,12 +4,10 @@
 //! (im2row), small enough to stay in the second-level cache between the copy and the product. Whole columns of
 //! a batch are never in memory.
 
-use std::cell::RefCell;
-
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
-use super::parts::sum_parts;
+use super::parts::{sum_parts, with_scratch};
 use super::winograd::Winograd;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{PARTS, Ranks, per_part};
@@ -327,21 +325,6 @@ pub(super) struct Dx<'a> {
     pub(super) scale: Option<&'a [f32]>,
     /// `[n, h, w, c_in]`, written.
     pub(super) out: &'a mut [f32],
-}
-
-thread_local! {
-    /// Scratch of the part at hand.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends `len` stale numbers of this thread.
-fn with_scratch(len: usize, work: impl FnOnce(&mut [f32])) {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < len {
-            scratch.resize(len, 0.0);
-        }
-        work(&mut scratch[..len]);
-    });
 }
 
 /// Scratch of one part of the batch.

@@ -1,10 +1,27 @@
 //! Sums over the parts of a batch, added in order, so that neither threads nor ranks change a bit; and no more of them in
 //! memory than are at work.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
 use crate::ranks::Ranks;
 use crate::tensor::Buffers;
+
+thread_local! {
+    /// Scratch of the part at hand.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `len` stale numbers of this thread, to one borrower at a time.
+pub(super) fn with_scratch(len: usize, work: impl FnOnce(&mut [f32])) {
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        work(&mut scratch[..len]);
+    });
+}
 
 /// `total` = the sum over all parts of what `part(number, item, sum)` writes to all of `sum`, added in order; of all ranks'
 /// parts, if there are several. There is an item for each part of this rank.
@@ -38,7 +55,7 @@ pub(super) fn sum_parts<T: Send>(
 }
 
 /// The first `count` pieces of `len` numbers each, which may be none.
-pub(super) fn pieces(mut numbers: &mut [f32], len: usize, count: usize) -> Vec<&mut [f32]> {
+fn pieces(mut numbers: &mut [f32], len: usize, count: usize) -> Vec<&mut [f32]> {
     (0..count).map(|_| numbers.split_off_mut(..len).unwrap_or_default()).collect()
 }
 

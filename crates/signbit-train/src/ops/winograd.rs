@@ -8,7 +8,6 @@
 
 mod points;
 
-use std::cell::RefCell;
 use std::ops::Range;
 
 use pulp::Arch;
@@ -17,7 +16,7 @@ use signbit_kernels::Conv;
 use self::points::{both, four_points, from_patch, patch, store, three_points, to_three};
 use super::im2row::Dx;
 use super::lanes::{LANES, V, in_lanes, in_lanes_mut};
-use super::parts::sum_parts;
+use super::parts::{sum_parts, with_scratch};
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
@@ -34,11 +33,6 @@ const BLOCK: usize = 128;
 const FEW: usize = 40;
 /// Numbers between the matrices of two places, which would otherwise lie a power of two apart: in one set of the cache.
 const GAP: usize = 16;
-
-thread_local! {
-    /// Transforms of the block at hand.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
 
 /// A convolution cut into tiles.
 #[derive(Clone, Copy, Debug)]
@@ -91,9 +85,10 @@ impl Winograd {
         }
         let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
         sum_parts(ranks, buffers, items, dw, |part, (dy, mut dx), dw| {
-            SCRATCH.with_borrow_mut(|scratch| {
-                let mut work = Work::new(self, scratch, dy.len() / dy_len);
-                let samples = work.samples;
+            let sizes = Sizes::of(self, dy.len() / dy_len);
+            with_scratch(sizes.lens.iter().sum(), |scratch| {
+                let mut work = Work::new(self, &sizes, scratch);
+                let samples = sizes.samples;
                 for (block, dy) in dy.chunks(samples * dy_len).enumerate() {
                     let load = |i, y, row: &mut [f32]| load(part * per_part + block * samples + i, y, row);
                     let dx = dx.as_deref_mut().map(|dx| {
@@ -366,10 +361,29 @@ impl Places {
     }
 }
 
-/// Scratch of one thread.
-struct Work<'a> {
+/// How large a block is, and the pieces of its [`Work`].
+struct Sizes {
     /// Samples of a block.
     samples: usize,
+    /// Rows of tiles of a block: all, or of a single sample some.
+    rows: usize,
+    /// Numbers of each piece, in the order of `Work`.
+    lens: [usize; 5],
+}
+
+impl Sizes {
+    fn of(winograd: &Winograd, samples: usize) -> Self {
+        let (c_in, c_out, [vertical, horizontal]) = (winograd.conv.c_in, winograd.conv.c_out, winograd.tiles);
+        let samples = (BLOCK / (vertical * horizontal)).clamp(1, samples);
+        let rows = if samples > 1 { vertical } else { (BLOCK / horizontal).clamp(1, vertical) };
+        let (tiles, frame) = (samples * rows * horizontal, winograd.frame_len());
+        let [first, second] = [c_in, c_out].map(|c| PLACES * (tiles * c + GAP));
+        Self { samples, rows, lens: [frame, frame, first, second, PLACES * winograd.matrix()] }
+    }
+}
+
+/// Scratch of one thread.
+struct Work<'a> {
     /// Rows of tiles of a block: all, or of a single sample some.
     rows: usize,
     /// A sample of the input in its frame of pads.
@@ -385,25 +399,15 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(winograd: &Winograd, scratch: &'a mut Vec<f32>, samples: usize) -> Self {
-        let (c_in, c_out, [vertical, horizontal]) = (winograd.conv.c_in, winograd.conv.c_out, winograd.tiles);
-        let samples = (BLOCK / (vertical * horizontal)).clamp(1, samples);
-        let rows = if samples > 1 { vertical } else { (BLOCK / horizontal).clamp(1, vertical) };
-        let (tiles, frame) = (samples * rows * horizontal, winograd.frame_len());
-        let places = [c_in, c_out].map(|c| PLACES * (tiles * c + GAP));
-        let lens = [frame, frame, places[0], places[1], PLACES * winograd.matrix()];
-        let len = lens.iter().sum();
-        if scratch.len() < len {
-            scratch.resize(len, 0.0);
-        }
-        let mut rest = &mut scratch[..len];
-        let [x, dx, first, second, sums] = lens.map(|len| {
+    fn new(winograd: &Winograd, sizes: &Sizes, scratch: &'a mut [f32]) -> Self {
+        let mut rest = scratch;
+        let [x, dx, first, second, sums] = sizes.lens.map(|len| {
             let (part, behind) = std::mem::take(&mut rest).split_at_mut(len);
             rest = behind;
             part
         });
         x.fill(winograd.pad);
-        Self { samples, rows, x, dx, first, second, sums }
+        Self { rows: sizes.rows, x, dx, first, second, sums }
     }
 }
 

@@ -124,11 +124,11 @@ impl Part {
 }
 
 impl Kernel {
-    /// Elements of scratch per sample of a batch, of the output's type and for outputs of `channels`.
-    pub(crate) fn scratch_len(&self, channels: usize) -> Option<usize> {
+    /// Elements of scratch per sample of a `batch`, of the output's type and for outputs of `channels`.
+    pub(crate) fn scratch_len(&self, channels: usize, batch: usize) -> Option<usize> {
         match self {
             Self::F32(F32Kernel::ScaleMap(map)) => Some(map.scratch_len()),
-            Self::F32(F32Kernel::Pooled(pooled)) => Some(pooled.scratch_len()),
+            Self::F32(F32Kernel::Pooled(pooled)) => Some(pooled.scratch_len().div_ceil(batch)),
             Self::F32(F32Kernel::TransposedReal(layer, _)) => Some(layer.scratch_pixels().saturating_mul(channels)),
             Self::F32(F32Kernel::TransposedDots(layer)) | Self::I32(I32Kernel::TransposedDots(layer)) => {
                 Some(layer.scratch_pixels().saturating_mul(channels))

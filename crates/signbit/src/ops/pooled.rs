@@ -50,7 +50,7 @@ impl Pooled {
         Self { real, stages, window, pooling, at_once, waiting }
     }
 
-    /// Numbers of scratch, of all samples together.
+    /// Numbers of scratch: samples take turns with them.
     pub(crate) fn scratch_len(&self) -> usize {
         self.waiting * self.real.conv.out_w() * self.real.conv.c_out
     }

@@ -75,7 +75,7 @@ impl Plan {
         if options.fuse {
             steps = fuse::run(steps, &types, output);
         }
-        let places = place::run(&mut steps, &types, output);
+        let places = place::run(&mut steps, &types, output, options.batch);
         let plan = Self {
             isa: options.isa,
             batch: options.batch,

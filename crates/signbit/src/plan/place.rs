@@ -33,15 +33,15 @@ pub(crate) struct Places {
     pub(crate) bits: Vec<Buffer>,
 }
 
-/// Finds a place for the value of every step, and decides which steps run in place.
-pub(super) fn run(steps: &mut [Step], types: &[ValueType], output: usize) -> Places {
+/// Finds a place for the value of every step of a `batch`, and decides which steps run in place.
+pub(super) fn run(steps: &mut [Step], types: &[ValueType], output: usize, batch: usize) -> Places {
     let lifetimes = Lifetimes::new(steps, types.len(), output);
     let mut of = vec![Place::Input; types.len()];
     let mut pools = Pools::default();
     for (i, step) in steps.iter_mut().enumerate() {
         let (x, y) = (step.inputs[0], step.output);
         let ValueType { shape, dtype } = types[y];
-        let scratch = step.kernel.scratch_len(shape.c).map(|len| pools.of(dtype).take(len, y));
+        let scratch = step.kernel.scratch_len(shape.c, batch).map(|len| pools.of(dtype).take(len, y));
         step.scratch = scratch;
         step.in_place = of[x] != Place::Input && lifetimes.may_run_in_place(i, step);
         of[y] = if step.in_place || matches!(step.kernel, Kernel::Alias) {
