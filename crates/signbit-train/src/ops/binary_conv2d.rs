@@ -77,7 +77,7 @@ impl Operator for BinaryConv2d {
         self.weights.forward(cx, &conv, inputs[0], &mut out, |weights, cx, x, out| {
             let im2row = Im2Row::new(conv, 0.0);
             let load = |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(im2row.real_row(&x.data, n, y));
-            im2row.forward(cx.gemm, load, weights.signs(cx.isa, conv.k()), out);
+            im2row.plain_forward(cx.gemm, load, weights.signs(cx.isa, conv.k()), out);
         });
         Value::Real(Tensor::new(conv.n, shape, out))
     }

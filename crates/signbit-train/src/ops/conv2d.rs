@@ -91,7 +91,7 @@ impl Operator for Conv2d {
         } else {
             let im2row = Im2Row::new(conv, 0.0);
             let load = load(cx.isa, &im2row, conv, x);
-            im2row.forward(cx.gemm, load, cx.params.value(self.weight), &mut out);
+            im2row.forward(cx.ranks, cx.gemm, cx.buffers, load, cx.params.value(self.weight), &mut out);
         }
         Value::Real(Tensor::new(conv.n, shape, out))
     }

@@ -129,6 +129,22 @@ impl Im2Row {
     /// (`load(sample, y, row)`), weights `[c_out, k]`.
     pub(super) fn forward(
         &self,
+        ranks: Option<&Ranks>,
+        gemm: &dyn Gemm,
+        buffers: &mut Buffers,
+        load: impl Fn(usize, usize, &mut [f32]) + Sync,
+        weights: &[f32],
+        out: &mut [f32],
+    ) {
+        match Winograd::new(self.conv, self.pad, per_part(ranks, self.conv.n)) {
+            Some(winograd) => winograd.forward(ranks, gemm, buffers, load, weights, out),
+            None => self.plain_forward(gemm, load, weights, out),
+        }
+    }
+
+    /// [`Im2Row::forward`] by products over receptive fields, whatever the geometry.
+    pub(super) fn plain_forward(
+        &self,
         gemm: &dyn Gemm,
         load: impl Fn(usize, usize, &mut [f32]) + Sync,
         weights: &[f32],

@@ -167,7 +167,7 @@ impl Transposed {
         self.each_weight(|own, _, mirror| dw[own] = turned_dw[mirror]);
         buffers.give(turned_dw);
         if let Some((turned, dx)) = dx {
-            im2row.forward(gemm, load, turned, dx);
+            im2row.forward(ranks, gemm, buffers, load, turned, dx);
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Gradients of 3x3 convolutions of stride 1 by minimal filtering (Winograd): a quarter of the multiplications.
+//! Real 3x3 convolutions of stride 1, and the gradients of binary ones too, by minimal filtering (Winograd): a quarter of
+//! the multiplications.
 //!
-//! The forward pass, were it done so, would be `A^T ((G g G^T) . (B^T d B)) A` for each tile of 4x4 outputs: F(4x4, 3x3)
-//! of Lavin and Gray (2015, arXiv 1509.09308), with the points 0, 1, -1, 2, -2 and infinity, and `.` at each of 36 places
-//! a matrix product over channels. The gradients are what its terms turn into: with `E = A dy A^T`, that by the weights
+//! The forward pass is `A^T ((G g G^T) . (B^T d B)) A` for each tile of 4x4 outputs: F(4x4, 3x3) of Lavin and Gray (2015,
+//! arXiv 1509.09308), with the points 0, 1, -1, 2, -2 and infinity, and `.` at each of 36 places a matrix product over
+//! channels. The gradients are what its terms turn into: with `E = A dy A^T`, that by the weights
 //! is `G^T (E . B^T d B) G` and that by the input `B (E . G g G^T) B^T`, where patches of 6x6 overlap and are added. One
 //! transform of dy serves both. The sums differ from the plain ones by rounding, some 1e-6 of the largest.
 
+mod forward;
 mod points;
 
 use std::ops::Range;
@@ -86,7 +88,7 @@ impl Winograd {
         let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
         sum_parts(ranks, buffers, items, dw, |part, (dy, mut dx), dw| {
             let sizes = Sizes::of(self, dy.len() / dy_len);
-            with_scratch(sizes.lens.iter().sum(), |scratch| {
+            with_scratch(sizes.len(), |scratch| {
                 let mut work = Work::new(self, &sizes, scratch);
                 let samples = sizes.samples;
                 for (block, dy) in dy.chunks(samples * dy_len).enumerate() {
@@ -147,7 +149,7 @@ impl Winograd {
         let (c_in, c_out) = (self.conv.c_in, self.conv.c_out);
         for place in 0..PLACES {
             let matrix = place * self.matrix()..place * self.matrix() + c_out * c_in;
-            let of = |c: usize| place * (count * c + GAP)..place * (count * c + GAP) + count * c;
+            let of = |c: usize| Places::matrix(place, count, c);
             let dy = Mat::new(&work.second[of(c_out)], count, c_out);
             let x = Mat::new(&work.first[of(c_in)], count, c_in);
             let sums = MatMut::new(&mut work.sums[matrix.clone()], c_out, c_in);
@@ -354,6 +356,12 @@ struct Places {
 }
 
 impl Places {
+    /// The matrix `[count, c]` of `place`.
+    fn matrix(place: usize, count: usize, c: usize) -> Range<usize> {
+        let start = place * (count * c + GAP);
+        start..start + count * c
+    }
+
     /// The first of `groups` values of the sample's `tile` at `place`.
     #[inline(always)]
     fn at(self, place: usize, tile: usize, groups: usize) -> usize {
@@ -379,6 +387,17 @@ impl Sizes {
         let (tiles, frame) = (samples * rows * horizontal, winograd.frame_len());
         let [first, second] = [c_in, c_out].map(|c| PLACES * (tiles * c + GAP));
         Self { samples, rows, lens: [frame, frame, first, second, PLACES * winograd.matrix()] }
+    }
+
+    /// Without the pieces that only gradients need.
+    fn forward(self) -> Self {
+        let [x, _, first, second, _] = self.lens;
+        Self { lens: [x, 0, first, second, 0], ..self }
+    }
+
+    /// Numbers of all pieces.
+    fn len(&self) -> usize {
+        self.lens.iter().sum()
     }
 }
 

@@ -89,3 +89,13 @@ pub(super) fn to_three() -> impl Fn([V; 6]) -> [V; 3] + Copy {
         [m0 * 0.25 + a + c * (1.0 / 24.0), b + d, a + c * (1.0 / 6.0) + m5]
     }
 }
+
+/// Back to four outputs: A^T.
+#[inline(always)]
+pub(super) fn to_four() -> impl Fn([V; 6]) -> [V; 4] + Copy {
+    #[inline(always)]
+    |[m0, m1, m2, m3, m4, m5]| {
+        let (a, b, c, d) = (m1 + m2, m1 - m2, m3 + m4, m3 - m4);
+        [m0 + a + c, b + d * 2.0, a + c * 4.0, b + d * 8.0 + m5]
+    }
+}
