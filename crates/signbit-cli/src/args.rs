@@ -113,6 +113,15 @@ impl ThreadsArg {
     }
 }
 
+/// How real convolutions are made.
+#[derive(Args, Debug)]
+pub(crate) struct WinogradArg {
+    /// Make large real convolutions, such as a stem, by minimal filtering: faster, with sums rounded
+    /// elsewhere, so that outputs may differ in their last digits and a few bits may flip
+    #[arg(long)]
+    pub(crate) winograd: bool,
+}
+
 /// The cores of this machine that the process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -63,6 +63,7 @@ pub mod shape;
 pub mod threshold;
 pub mod weights;
 mod window;
+pub mod winograd;
 
 pub use elementwise::Elementwise;
 pub use isa::Isa;

@@ -2,7 +2,7 @@
 
 use signbit_kernels::Isa;
 
-/// How a session runs. None of it changes a result.
+/// How a session runs. None of it changes a result, but [`Options::winograd`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The instruction set. Default: the one that the environment variable `SIGNBIT_ISA` names, or
@@ -18,6 +18,11 @@ pub struct Options {
     /// Whether neighbouring operators become one step. Default: true. Without it every node is a step
     /// of its own, and [`crate::Session::run_traced`] sees each of their outputs.
     pub fuse: bool,
+    /// Whether large real convolutions are made by minimal filtering ([`signbit_kernels::winograd`]) where that pays: a
+    /// third of the multiplications of a 7x7 stem. Default: false. Their sums are then rounded at other places than
+    /// [`signbit_model::interpreter`] has it, some 1e-6 away, and a bit behind them may flip; instruction sets, threads, batch and
+    /// fusion still change nothing.
+    pub winograd: bool,
     /// Bytes that a session may take, so that a small file that describes a huge network is refused before
     /// anything is allocated for it. Default: [`Options::MEMORY_LIMIT`].
     ///
@@ -34,6 +39,6 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         let isa = Isa::from_env().unwrap_or_else(|_| Isa::best());
-        Self { isa, threads: 1, batch: 1, fuse: true, memory_limit: Self::MEMORY_LIMIT }
+        Self { isa, threads: 1, batch: 1, fuse: true, winograd: false, memory_limit: Self::MEMORY_LIMIT }
     }
 }

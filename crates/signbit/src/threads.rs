@@ -144,12 +144,13 @@ impl Workers {
     pub(crate) fn for_rows<T: Send>(&self, out: &mut [T], rows: Rows, f: impl Fn(usize, &mut [T]) + Send + Sync) {
         let total = out.len() / rows.len;
         let cached = if rows.in_cache { (CACHED / rows.len).max(1) } else { total.max(1) };
+        let cached = cached.next_multiple_of(rows.unit);
         if let threads @ 2.. = self.sharers(rows.nanoseconds)
             && total > 1
         {
             // Half of each thread's share of what is left: pieces get smaller, so that all threads end at about the same
             // time, whatever the operating system takes away from one of them.
-            let size = |left: usize| left.div_ceil(2 * threads).min(cached);
+            let size = |left: usize| left.div_ceil(2 * threads).next_multiple_of(rows.unit).min(cached);
             return self.in_pieces(out, rows.len, size, |first, out| f(first / rows.len, out));
         }
         for (i, out) in out.chunks_mut(cached * rows.len).enumerate() {
@@ -163,6 +164,8 @@ impl Workers {
 pub(crate) struct Rows {
     /// Elements of a row, at least 1.
     pub(crate) len: usize,
+    /// Rows that a kernel makes together, at least 1.
+    pub(crate) unit: usize,
     /// Whether a piece should stay small enough for the cache.
     pub(crate) in_cache: bool,
     /// Estimated time of the whole step on one thread.
@@ -192,12 +195,21 @@ mod tests {
         let threads: &[usize] = if cfg!(feature = "rayon") { &[1, 2, 3] } else { &[1] };
         for &threads in threads {
             let workers = Workers::new(threads).unwrap();
-            for (total, in_cache, nanoseconds) in
-                [(0, false, 1e9), (1, true, 1e9), (7, false, 1e9), (40_000, true, 1e9), (5, true, 0.0)]
-            {
+            for (total, unit, in_cache, nanoseconds) in [
+                (0, 1, false, 1e9),
+                (1, 1, true, 1e9),
+                (1, 3, true, 1e9),
+                (7, 1, false, 1e9),
+                (7, 3, false, 1e9),
+                (40_000, 1, true, 1e9),
+                (40_000, 7, true, 1e9),
+                (5, 1, true, 0.0),
+                (5, 4, true, 0.0),
+            ] {
                 let mut out = vec![usize::MAX; total * 3];
                 workers.enter(std::iter::once(1e9), || {
-                    workers.for_rows(&mut out, Rows { len: 3, in_cache, nanoseconds }, |first, out| {
+                    workers.for_rows(&mut out, Rows { len: 3, unit, in_cache, nanoseconds }, |first, out| {
+                        assert!(first.is_multiple_of(unit), "row {first} does not begin {unit} of them");
                         out.iter_mut().enumerate().for_each(|(i, out)| *out = first * 3 + i);
                     });
                 });
@@ -233,9 +245,13 @@ mod tests {
         for (total, len, in_cache) in [(56, 1792, true), (28, 1792, true), (14, 3584, true), (14, 100, false)] {
             let pieces = Mutex::new(Vec::new());
             workers.enter(std::iter::once(1e9), || {
-                workers.for_rows(&mut vec![0; total * len], Rows { len, in_cache, nanoseconds: 1e9 }, |first, out| {
-                    pieces.lock().unwrap().push((first, out.len() / len));
-                });
+                workers.for_rows(
+                    &mut vec![0; total * len],
+                    Rows { len, unit: 1, in_cache, nanoseconds: 1e9 },
+                    |first, out| {
+                        pieces.lock().unwrap().push((first, out.len() / len));
+                    },
+                );
             });
             let mut pieces = pieces.into_inner().unwrap();
             pieces.sort_unstable();
@@ -257,9 +273,13 @@ mod tests {
             let mut out = vec![false; 1000];
             let here = callers.install(|| {
                 workers.enter(std::iter::once(1e9), || {
-                    workers.for_rows(&mut out, Rows { len: 1, in_cache: false, nanoseconds: 1e9 }, |_, out| {
-                        out.fill(std::thread::current().name() == Some("caller"));
-                    });
+                    workers.for_rows(
+                        &mut out,
+                        Rows { len: 1, unit: 1, in_cache: false, nanoseconds: 1e9 },
+                        |_, out| {
+                            out.fill(std::thread::current().name() == Some("caller"));
+                        },
+                    );
                     rayon::current_num_threads()
                 })
             });

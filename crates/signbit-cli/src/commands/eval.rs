@@ -10,7 +10,7 @@ use signbit_train::data::{DataSet, Pictures};
 use signbit_train::loss::classes_of;
 use signbit_train::tensor::Tensor;
 
-use crate::args::{IsaArg, JsonArg, ThreadsArg};
+use crate::args::{IsaArg, JsonArg, ThreadsArg, WinogradArg};
 use crate::failure::Failure;
 use crate::files::{self, BATCH};
 use crate::output::{counted, grouped, percent, short};
@@ -31,6 +31,8 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     isa: IsaArg,
     #[command(flatten)]
+    winograd: WinogradArg,
+    #[command(flatten)]
     threads: ThreadsArg,
     #[command(flatten)]
     json: JsonArg,
@@ -40,7 +42,13 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let (out, isa, threads) = (args.json.out(), args.isa.isa()?, args.threads.threads());
     let model = files::model(&args.model)?;
     let data = files::data_of_model(&args.data, model.data())?;
-    let mut session = model.session(Options { isa, threads, batch: BATCH, ..Options::default() })?;
+    let mut session = model.session(Options {
+        isa,
+        threads,
+        batch: BATCH,
+        winograd: args.winograd.winograd,
+        ..Options::default()
+    })?;
     let evaluation = evaluate(&model, &mut session, &data)?;
     let (right, pictures) = (evaluation.right(), data.test.len());
     let (accuracy, rate) = (right as f64 / pictures as f64, pictures as f64 / evaluation.seconds);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use signbit::{Options, Prediction};
 use signbit_model::picture;
 
-use crate::args::{IsaArg, JsonArg, count};
+use crate::args::{IsaArg, JsonArg, WinogradArg, count};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::percent;
@@ -31,13 +31,15 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     isa: IsaArg,
     #[command(flatten)]
+    winograd: WinogradArg,
+    #[command(flatten)]
     json: JsonArg,
 }
 
 pub(crate) fn run(args: &PredictArgs) -> Result<(), Failure> {
     let (out, isa) = (args.json.out(), args.isa.isa()?);
     let model = files::model(&args.model)?;
-    let mut session = model.session(Options { isa, ..Options::default() })?;
+    let mut session = model.session(Options { isa, winograd: args.winograd.winograd, ..Options::default() })?;
     let mut all = Vec::with_capacity(args.images.len());
     let progress = Progress::new(args.images.len(), "pictures");
     for path in &args.images {

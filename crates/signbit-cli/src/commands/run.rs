@@ -10,7 +10,7 @@ use signbit::{Model, Options, Session};
 use signbit_model::{Shape, file};
 use signbit_train::data::npy::{self, Array, Numbers};
 
-use crate::args::{IsaArg, JsonArg, ThreadsArg, count};
+use crate::args::{IsaArg, JsonArg, ThreadsArg, WinogradArg, count};
 use crate::failure::Failure;
 use crate::files::{self, BATCH};
 use crate::output::{counted, short};
@@ -40,6 +40,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     isa: IsaArg,
     #[command(flatten)]
+    winograd: WinogradArg,
+    #[command(flatten)]
     threads: ThreadsArg,
     #[command(flatten)]
     json: JsonArg,
@@ -51,7 +53,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let model = files::model(&args.model)?;
     let (n, input) = read(&args.input, &model)?;
     let batch = args.batch.min(n.max(1));
-    let mut session = model.session(Options { isa, threads, batch, ..Options::default() })?;
+    let mut session =
+        model.session(Options { isa, threads, batch, winograd: args.winograd.winograd, ..Options::default() })?;
     let start = Instant::now();
     let output = all(&mut session, &input, n, batch)?;
     let seconds = start.elapsed().as_secs_f64();

@@ -8,6 +8,7 @@ pub(crate) mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod pool;
 pub(crate) mod real;
+pub(crate) mod winograd;
 
 use core::ops::Range;
 

@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 pub(crate) use super::generic::{channel_means, max_bits};
-use super::generic::{counters, depthwise};
+use super::generic::{counters, depthwise, winograd::Job};
 use crate::{
     bits::{copy_bits, read_bits, words},
     conv::Out,
@@ -170,4 +170,8 @@ fn count<const C: usize>(mismatches: &mut [u32; C], w: [&[u64]; C], act: impl Fn
 pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
     // More pixels need more registers than the smallest sets of vectors have.
     super::generic::real::conv::<[f32; crate::real::LANES], 1>(conv, x, w, bias, rows, out);
+}
+
+pub(crate) fn winograd(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+    super::generic::winograd::conv::<[f32; crate::real::LANES], 1>(job, rows, scratch, out);
 }

@@ -403,7 +403,11 @@ impl Values<'_> {
     /// How the output of `step` may be cut, for samples of `height` rows.
     fn rows(&self, step: &Step, height: usize) -> Rows {
         let len = crate::plan::stored_len(self.plan.types[step.output]) / height;
-        Rows { len, in_cache: !step.stages.is_empty(), nanoseconds: step.nanoseconds(self.plan, self.n) }
+        let unit = match &step.kernel {
+            Kernel::F32(F32Kernel::Real(real)) => real.unit(),
+            _ => 1,
+        };
+        Rows { len, unit, in_cache: !step.stages.is_empty(), nanoseconds: step.nanoseconds(self.plan, self.n) }
     }
 
     /// The channels of the first input and of the output, and the pixels in `rows`, for kernels whose output has

@@ -32,9 +32,11 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// Rows of the output to make at once, and rows of a convolution's output `conv` that these read at most; `None` where
-    /// it would not pay.
-    pub(crate) fn rows(conv: Shape, window: &Window) -> Option<[usize; 2]> {
+    /// it would not pay. The convolution makes `unit` rows together.
+    pub(crate) fn rows(conv: Shape, window: &Window, unit: usize) -> Option<[usize; 2]> {
         let at_once = window.outputs_of(WAITING / (conv.w * conv.c)).max(1);
+        // New rows of the convolution are whole units of it.
+        let at_once = if at_once < unit { at_once } else { at_once - at_once % unit };
         let waiting = window.inputs_of(at_once);
         (conv.elements() >= 2 * WAITING && waiting <= conv.h / 2).then_some([at_once, waiting])
     }
@@ -92,7 +94,8 @@ impl Pooled {
         let kept = wanted.start.clamp(made.start, made.end)..made.end;
         scratch.copy_within((kept.start - made.start) * row..made.len() * row, 0);
         let first = sample * conv.out_h() + wanted.start + kept.len();
-        workers.for_rows(&mut scratch[kept.len() * row..wanted.len() * row], self.cut(values, step, row), |at, out| {
+        let cut = Rows { unit: self.real.unit(), ..self.cut(values, step, row) };
+        workers.for_rows(&mut scratch[kept.len() * row..wanted.len() * row], cut, |at, out| {
             let rows = first + at..first + at + out.len() / row;
             self.real.run(values, step.inputs[0], &Part::Rows(rows), out);
             stage::run(values, step, &self.stages, 0, out);
@@ -101,6 +104,6 @@ impl Pooled {
     }
 
     fn cut(&self, values: Values<'_>, step: &Step, len: usize) -> Rows {
-        Rows { len, in_cache: true, nanoseconds: step.nanoseconds(values.plan, 1) }
+        Rows { len, unit: 1, in_cache: true, nanoseconds: step.nanoseconds(values.plan, 1) }
     }
 }

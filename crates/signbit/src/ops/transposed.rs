@@ -30,7 +30,7 @@ impl Layer for Real {
     }
 
     fn bytes(&self, isa: Isa) -> usize {
-        Self::packed_bytes(isa, &self.conv)
+        Self::bytes(self, isa)
     }
 }
 
@@ -123,7 +123,7 @@ impl<L: Layer> Transposed<L> {
         for Phase { layer, .. } in &self.phases {
             let row = layer.conv().out_w() * len;
             let (part, rest) = scratch.split_at_mut(values.n * layer.conv().out_h() * row);
-            workers.for_rows(part, Rows { len: row, in_cache: false, nanoseconds }, |first, out| {
+            workers.for_rows(part, Rows { len: row, unit: 1, in_cache: false, nanoseconds }, |first, out| {
                 run(layer, first..first + out.len() / row, out);
             });
             scratch = rest;

@@ -7,7 +7,6 @@ use signbit_model::DType;
 
 use super::{Plan, Step, stored_len};
 use crate::ops::binary::Binary;
-use crate::ops::real::Real;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
 
 /// Rough speeds of one core, per nanosecond. Only their order of magnitude matters.
@@ -48,8 +47,8 @@ impl Step {
     pub(crate) fn bytes(&self, plan: &Plan, n: usize) -> Bytes {
         let weights = match &self.kernel {
             Kernel::Alias => return Bytes::default(),
-            Kernel::F32(F32Kernel::Real(real)) => Real::packed_bytes(plan.isa, &real.conv),
-            Kernel::F32(F32Kernel::Pooled(pooled)) => Real::packed_bytes(plan.isa, &pooled.real.conv),
+            Kernel::F32(F32Kernel::Real(real)) => real.bytes(plan.isa),
+            Kernel::F32(F32Kernel::Pooled(pooled)) => pooled.real.bytes(plan.isa),
             Kernel::F32(F32Kernel::Dots(binary))
             | Kernel::I32(I32Kernel::Dots(binary))
             | Kernel::Bits(BitsKernel::Dots(binary, _)) => Binary::packed_bytes(plan.isa, &binary.conv),
@@ -84,8 +83,8 @@ impl Step {
                 F32Kernel::Copy => "elementwise",
                 F32Kernel::Convert => "convert",
                 F32Kernel::Unpack => "unpack",
-                F32Kernel::Real(_) => "real",
-                F32Kernel::Pooled(_) => "real, pooled",
+                F32Kernel::Real(real) => real.kernel_name(["real", "real, winograd"]),
+                F32Kernel::Pooled(pooled) => pooled.real.kernel_name(["real, pooled", "real, winograd, pooled"]),
                 F32Kernel::Dots(_) => "binary to f32",
                 F32Kernel::TransposedReal(..) => "real transposed",
                 F32Kernel::TransposedDots(_) => "binary transposed to f32",

@@ -14,22 +14,22 @@ use signbit_model::{
 };
 
 use super::Step;
-use crate::Error;
 use crate::memory::{Budget, reserve};
 use crate::ops::binary::{Binary, Thresholds};
 use crate::ops::layout::Frame;
-use crate::ops::real::{Real, ScaleMap};
+use crate::ops::real::{Method, Real, ScaleMap};
 use crate::ops::stage::{PerChannel, Stage};
 use crate::ops::transposed::{Taps, Transposed};
 use crate::ops::window::Window;
 use crate::ops::{BitsKernel, F32Kernel, I32Kernel, Kernel};
+use crate::{Error, Options};
 
 /// The steps of `model`, in the order of its nodes. `types` is what [`signbit_model::infer`] returned; the packed
 /// weights come out of `budget`. An owned model loses each tensor behind the last node that reads it.
 pub(super) fn steps(
     model: &mut Cow<'_, Model>,
     types: &[ValueType],
-    isa: Isa,
+    options: &Options,
     budget: &Budget,
 ) -> Result<Vec<Step>, Error> {
     let mut last_use: BTreeMap<String, usize> = BTreeMap::new();
@@ -47,7 +47,8 @@ pub(super) fn steps(
             x: types[inputs[0]],
             second: inputs.get(1).map(|&value| types[value]),
             y: types[i + 1].shape,
-            isa,
+            isa: options.isa,
+            winograd: options.winograd,
             budget,
         };
         let (kernel, stages) = lowering.kernel()?;
@@ -74,6 +75,8 @@ struct Lowering<'a> {
     /// The output's shape.
     y: Shape,
     isa: Isa,
+    /// Whether large real convolutions may be made by minimal filtering.
+    winograd: bool,
     budget: &'a Budget,
 }
 
@@ -186,13 +189,14 @@ impl Lowering<'_> {
         let conv = self.checked(conv)?;
         let bias = bias.map(|name| self.f32(name)).transpose()?;
         let weights = self.real_weights(weight)?;
-        Ok(Kernel::F32(F32Kernel::Real(self.real_layer(conv, &weights, bias)?)))
+        let method = Method::of(&conv, self.winograd);
+        Ok(Kernel::F32(F32Kernel::Real(self.real_layer(conv, method, &weights, bias)?)))
     }
 
-    fn real_layer(&self, conv: Conv, weights: &[f32], bias: Option<&[f32]>) -> Result<Real, Error> {
-        let bytes = Real::packed_bytes(self.isa, &conv);
+    fn real_layer(&self, conv: Conv, method: Method, weights: &[f32], bias: Option<&[f32]>) -> Result<Real, Error> {
+        let bytes = method.packed_bytes(self.isa, &conv);
         self.budget.take(&self.node.name, bytes as u64)?;
-        Real::new(self.isa, conv, weights, bias).ok_or_else(|| self.no_memory(bytes))
+        Real::new(self.isa, conv, method, weights, bias).ok_or_else(|| self.no_memory(bytes))
     }
 
     /// The numbers of a tensor, bits as +1.0 and -1.0.
@@ -255,7 +259,7 @@ impl Lowering<'_> {
                     some.copy_from_slice(&row[tap * group..][..group]);
                 }
             }
-            self.real_layer(conv, &some[..len], bias)
+            self.real_layer(conv, Method::FixedOrder, &some[..len], bias)
         };
         let layer = Transposed::new(geometry, groups, (self.x.shape, self.y), layer)?;
         Ok(Kernel::F32(F32Kernel::TransposedReal(layer, bias.map(Into::into))))

@@ -71,7 +71,7 @@ impl Plan {
         let output = model.graph.output.index();
         let budget = Budget::new(options.memory_limit);
         let mut model = model;
-        let mut steps = lower::steps(&mut model, &types, options.isa, &budget)?;
+        let mut steps = lower::steps(&mut model, &types, options, &budget)?;
         if options.fuse {
             steps = fuse::run(steps, &types, output);
         }

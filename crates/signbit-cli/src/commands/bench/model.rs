@@ -11,7 +11,7 @@ use super::clock::{Clock, noise, seconds, spread};
 use super::compare::Comparison;
 use super::profile;
 use super::record::{Layer, Record, Settings};
-use crate::args::{IsaArg, JsonArg, ThreadsArg, count};
+use crate::args::{IsaArg, JsonArg, ThreadsArg, WinogradArg, count};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Out, counted, grouped, short, table};
@@ -43,6 +43,8 @@ pub(super) struct ModelArgs {
     #[command(flatten)]
     isa: IsaArg,
     #[command(flatten)]
+    winograd: WinogradArg,
+    #[command(flatten)]
     threads: ThreadsArg,
     #[command(flatten)]
     json: JsonArg,
@@ -55,7 +57,7 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), Failure> {
     args.out.as_deref().map_or(Ok(()), files::check_output)?;
     let before = args.compare.as_deref().map(|path| Ok::<_, Failure>((path, Record::read(path)?))).transpose()?;
     let model = files::model(path)?;
-    let options = Options { isa, threads, batch: args.batch, ..Options::default() };
+    let options = Options { isa, threads, batch: args.batch, winograd: args.winograd.winograd, ..Options::default() };
     let mut bits = model.session(options)?;
     let input = noise(args.batch * bits.input_type().shape.elements());
     let settings = Settings::of(path, isa, threads, args.batch)?;

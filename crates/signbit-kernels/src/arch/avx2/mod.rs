@@ -17,6 +17,7 @@ mod store;
 use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
+use super::generic::winograd::Job;
 use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, pool::Pooling, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
@@ -94,6 +95,15 @@ pub(crate) fn real_conv(
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, w, bias, rows, out) }
+}
+
+pub(crate) fn winograd(_: Avx2, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+    #[target_feature(enable = "avx2")]
+    fn stamped(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+        super::generic::winograd::conv::<real::Sums, 5>(job, rows, scratch, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX2.
+    unsafe { stamped(job, rows, scratch, out) }
 }
 
 pub(crate) fn channel_means(_: Avx2, c: usize, x: &[f32], out: &mut [f32]) {

@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use crate::{
-    arch::generic::real::{Lanes, Run},
+    arch::generic::real::{Lanes, Matrices, Run},
     real::LANES,
 };
 
@@ -72,6 +72,12 @@ impl Lanes for Sums {
     }
 
     #[inline(always)]
+    fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
+        // SAFETY: the caller is compiled into code that has AVX2.
+        unsafe { store_matrices::<P>(matrices, out) }
+    }
+
+    #[inline(always)]
     fn add_blocks<const B: usize>(sums: &mut [Self; B], run: &Run<'_>, block: usize) {
         // SAFETY: the caller is compiled into code that has AVX2.
         unsafe { add_blocks(sums, run, block) }
@@ -114,6 +120,29 @@ fn store_run<const P: usize>(run: &Run<'_>, bias: Option<&[f32; LANES]>, out: &m
     }
 }
 
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
+    matrices.check(P, out);
+    let Matrices { count, x, row, x_step, w, len, out_step } = *matrices;
+    for i in 0..count {
+        let mut rows = [x.as_ptr(); P];
+        for p in 0..P {
+            // SAFETY: `check` saw to it that all rows of the last matrix lie within `x`.
+            rows[p] = unsafe { rows[p].add(i * x_step + p * row) };
+        }
+        let sums = added_row([Sums::zero(); P], rows, &w[i * len..][..len]);
+        for p in 0..P {
+            // SAFETY: `check` saw to it that there is room for the sums of the last matrix.
+            unsafe {
+                let out = out.as_mut_ptr().add(i * out_step + p * LANES);
+                _mm256_storeu_ps(out, sums[p].0[0]);
+                _mm256_storeu_ps(out.add(8), sums[p].0[1]);
+            }
+        }
+    }
+}
+
 /// The sums with all of a run added.
 #[inline(always)]
 fn added<const P: usize>(mut all: [Sums; P], run: &Run<'_>) -> [Sums; P] {
@@ -126,23 +155,30 @@ fn added<const P: usize>(mut all: [Sums; P], run: &Run<'_>) -> [Sums; P] {
                 x[p] = unsafe { x[p].add(row * run.rows.x + column * run.columns.x + p * run.pixel) };
             }
             let w = &run.w[row * run.rows.w + column * run.columns.w..][..run.len];
-            // Several steps at a time: the end of a long loop is a wrong guess, and rows are short.
-            let (steps, rest) = w.as_chunks::<STEPS>();
-            for w in steps {
-                for k in 0..STEPS {
-                    // SAFETY: as above; there are `len` blocks of weights in all, as many as numbers from `x` on.
-                    unsafe { add_step(&mut all, &x, k, &w[k]) };
-                }
-                for p in 0..P {
-                    // SAFETY: as above.
-                    x[p] = unsafe { x[p].add(STEPS) };
-                }
-            }
-            for (k, w) in rest.iter().enumerate() {
-                // SAFETY: as above.
-                unsafe { add_step(&mut all, &x, k, w) };
-            }
+            all = added_row(all, x, w);
         }
+    }
+    all
+}
+
+/// The sums with the products of as many numbers as there are weights added, which lie at each of `x`.
+#[inline(always)]
+fn added_row<const P: usize>(mut all: [Sums; P], mut x: [*const f32; P], w: &[[f32; LANES]]) -> [Sums; P] {
+    // Several steps at a time: the end of a long loop is a wrong guess, and rows are short.
+    let (steps, rest) = w.as_chunks::<STEPS>();
+    for w in steps {
+        for k in 0..STEPS {
+            // SAFETY: the callers saw to it that there are as many numbers at `x` as weights.
+            unsafe { add_step(&mut all, &x, k, &w[k]) };
+        }
+        for p in 0..P {
+            // SAFETY: as above.
+            x[p] = unsafe { x[p].add(STEPS) };
+        }
+    }
+    for (k, w) in rest.iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { add_step(&mut all, &x, k, w) };
     }
     all
 }

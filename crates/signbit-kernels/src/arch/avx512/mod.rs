@@ -12,6 +12,7 @@ mod store;
 use core::ops::Range;
 
 use super::avx2;
+use super::generic::winograd::Job;
 use crate::{
     conv::Out,
     elementwise::Elementwise,
@@ -87,6 +88,15 @@ pub(crate) fn real_conv(
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
     unsafe { stamped(conv, x, w, bias, rows, out) }
+}
+
+pub(crate) fn winograd(_: Avx512Bw, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+    #[target_feature(enable = "avx512f")]
+    fn stamped(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+        super::generic::winograd::conv::<real::Sums, 8>(job, rows, scratch, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { stamped(job, rows, scratch, out) }
 }
 
 pub(crate) fn elementwise(_: Avx512Bw, op: &Elementwise<'_>, x: &mut [f32]) {

@@ -69,6 +69,30 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Products of several matrices of the same sizes, one after the other.
+pub(crate) struct Matrices<'a> {
+    pub(crate) count: usize,
+    /// The first row of the first matrix, and the steps to the next row and to the next matrix.
+    pub(crate) x: &'a [f32],
+    pub(crate) row: usize,
+    pub(crate) x_step: usize,
+    /// `[count][len]`.
+    pub(crate) w: &'a [[f32; LANES]],
+    pub(crate) len: usize,
+    /// From one matrix of sums, of rows of 16, to the next.
+    pub(crate) out_step: usize,
+}
+
+impl Matrices<'_> {
+    /// Panics unless all is there of so many rows.
+    #[inline(always)]
+    pub(crate) fn check(&self, rows: usize, out: &[f32]) {
+        let last = self.count - 1;
+        assert!(last * self.x_step + (rows - 1) * self.row + self.len <= self.x.len());
+        assert!(self.count * self.len <= self.w.len() && last * self.out_step + rows * LANES <= out.len());
+    }
+}
+
 /// The sums of one block of output channels at one pixel, each lane with roundings of its own.
 pub(crate) trait Lanes: Copy {
     fn zero() -> Self;
@@ -106,6 +130,17 @@ pub(crate) trait Lanes: Copy {
             for lane in 0..LANES {
                 out[lane] = bias.map_or(sums[lane], |bias| sums[lane] + bias[lane]);
             }
+        }
+    }
+
+    /// Stores the products of `P` rows with each matrix.
+    #[inline(always)]
+    fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
+        let one = Places { count: 1, x: 0, w: 0 };
+        for i in 0..matrices.count {
+            let (x, w) = (&matrices.x[i * matrices.x_step..], &matrices.w[i * matrices.len..]);
+            let run = Run { x, pixel: matrices.row, w, rows: one, columns: one, len: matrices.len };
+            Self::store_run::<P>(&run, None, &mut out[i * matrices.out_step..], LANES);
         }
     }
 
@@ -308,7 +343,7 @@ fn convolve<V: Lanes, const P: usize>(
 /// How many of the pixels `left` go side by side: the last two steps are alike, as one with few pixels would wait
 /// for its additions.
 #[inline(always)]
-fn share(left: usize, most: usize) -> usize {
+pub(super) fn share(left: usize, most: usize) -> usize {
     if left > most && left < 2 * most { left.div_ceil(2) } else { left.min(most) }
 }
 

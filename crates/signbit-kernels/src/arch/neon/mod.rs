@@ -11,6 +11,7 @@ mod store;
 use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
+use super::generic::winograd::Job;
 use crate::{conv::Out, elementwise::Elementwise, isa::Neon, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Neon, x: &[f32], channels: usize, out: &mut [u64]) {
@@ -76,6 +77,15 @@ pub(crate) fn real_conv(
     }
     // SAFETY: the token proves that the CPU has NEON.
     unsafe { stamped(conv, x, w, bias, rows, out) }
+}
+
+pub(crate) fn winograd(_: Neon, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+    #[target_feature(enable = "neon")]
+    fn stamped(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
+        super::generic::winograd::conv::<[f32; crate::real::LANES], 4>(job, rows, scratch, out);
+    }
+    // SAFETY: the token proves that the CPU has NEON.
+    unsafe { stamped(job, rows, scratch, out) }
 }
 
 pub(crate) fn channel_means(_: Neon, c: usize, x: &[f32], out: &mut [f32]) {

@@ -25,3 +25,12 @@ pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>,
     // Two pixels of 16 lanes are eight of the sixteen registers of the smaller hosts.
     super::generic::real::conv::<[f32; LANES], 2>(conv, x, w, bias, rows, out);
 }
+
+pub(crate) fn winograd(
+    job: &super::generic::winograd::Job<'_>,
+    rows: Range<usize>,
+    scratch: &mut [f32],
+    out: &mut [f32],
+) {
+    super::generic::winograd::conv::<[f32; LANES], 2>(job, rows, scratch, out);
+}
