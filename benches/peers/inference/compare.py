@@ -140,7 +140,7 @@ def differences(case, ready):
 
 def summarise(case, ready, turns, skipped, apart):
     """The record of one case."""
-    own = {variant: turns[label] for label, _, variant, against in ready if not against}
+    own = {variant: turns[label] for label, process, variant, _ in ready if isinstance(process, Signbit)}
     results = []
     for label, _, _, against in ready:
         entry = {"name": label, "wall_ms": spread([t["wall_ms"] for t in turns[label]]), "rounds": turns[label]}
@@ -204,6 +204,8 @@ def table(suite, runs):
     if suite == "layers":
         heads = {"f32": "signbit, f32 to f32, is times as fast (min to max)",
                  "packed": "signbit, packed to packed, is times as fast (min to max)"}
+    if suite == "networks":
+        heads["winograd"] = "signbit, winograd, is times as fast (min to max)"
     lines = [f"## {suite}", "", "| case | run by | wall ms | CPU ms | " + " | ".join(heads.values()) + " | largest difference |",
              "|---|---|---|---|" + "---|" * (len(heads) + 1)]
     for run in runs:

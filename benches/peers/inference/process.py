@@ -55,7 +55,8 @@ class Python:
 
 
 class Signbit:
-    """signbit; variants f32 (f32 to f32) and packed (the kernel alone, bits to bits)."""
+    """signbit; variants f32 (f32 to f32), packed (the kernel alone, bits to bits), winograd (f32 to f32, large real
+    convolutions by minimal filtering)."""
 
     IDLE = "idle"
 
@@ -73,17 +74,19 @@ class Signbit:
             words = ["layer", *(case[k] for k in ("n", "h", "w", "c_in", "c_out", "kernel", "input", "weight"))]
         return "\t".join(map(str, words))
 
-    def prepare(self, case, _variant):
+    def prepare(self, case, variant):
         if self.ready != case["name"]:
             self.about = self.process.ask(self.request(case))
             self.ready = case["name"]
+        if variant == "winograd":
+            self.process.ask("winograd")
         return self.about
 
     def run(self, variant, seconds, least):
         return self.process.ask(f"run\t{variant}\t{seconds}\t{least}")
 
-    def output(self, _variant, path):
-        self.process.ask(f"output\t{path}")
+    def output(self, variant, path):
+        self.process.ask(f"output\t{variant}\t{path}")
 
     def twin(self, model, path):
         self.process.ask(f"twin\t{model}\t{path}")

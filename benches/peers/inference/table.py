@@ -48,13 +48,16 @@ def layers(runs):
 
 
 def networks(runs, start):
-    text = head("network, 224x224, batch 1", "signbit, ms", "LCE's faster setting, ms", "times as fast", "than its default")
+    text = head("network, 224x224, batch 1", "signbit, ms", "LCE's faster setting, ms", "times as fast", "than its default",
+                "signbit with `--winograd`, ms", "times as fast as LCE's faster setting")
     rest = []
     for run in runs:
         ratio, name = worst(run, ["LCE, indirect"], "f32")
         default, _ = worst(run, ["LCE, default"], "f32")
         ms = [of(run, who)["cpu_ms"]["median"] for who in ("signbit", name)]
-        text += row(run["name"], f"{ms[0]:.1f}", f"{ms[1]:.1f}", ratio, default)
+        fast = of(run, "signbit, winograd")["cpu_ms"]["median"]
+        text += row(run["name"], f"{ms[0]:.1f}", f"{ms[1]:.1f}", ratio, default, f"{fast:.1f}",
+                    worst(run, ["LCE, indirect"], "winograd")[0])
         for peer in ("f32", "int8"):
             ratio, name = worst(run, [f"ResNet-18 {peer}"], "f32")
             if ratio:

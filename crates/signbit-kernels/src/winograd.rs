@@ -30,8 +30,8 @@ pub(crate) const PLACES: usize = PATCH * PATCH;
 /// Tiles that are worked out together.
 pub(crate) const TILES: usize = 10;
 
-/// Numbers of a step of the transforms: what is read and written at a time, though fewer may count.
-pub(crate) const STEP: usize = 8;
+/// Numbers of a step of the transforms, and of a [`V`]: what is read and written at a time, though fewer may count.
+pub const STEP: usize = 8;
 
 /// A convolution as one of stride 1 on more channels, and its tiles.
 #[derive(Clone, Copy)]
@@ -194,6 +194,46 @@ fn sizes(conv: &Conv) -> Sizes {
 pub trait Number: Copy + Default + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
 
 impl<T: Copy + Default + Add<Output = T> + Sub<Output = T> + Mul<f32, Output = T>> Number for T {}
+
+/// Eight neighbouring numbers, which the compiler keeps in a register where the CPU has one of that size.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct V(pub [f32; STEP]);
+
+impl Add for V {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(mut self, other: Self) -> Self {
+        for i in 0..STEP {
+            self.0[i] += other.0[i];
+        }
+        self
+    }
+}
+
+impl Sub for V {
+    type Output = Self;
+
+    #[inline(always)]
+    fn sub(mut self, other: Self) -> Self {
+        for i in 0..STEP {
+            self.0[i] -= other.0[i];
+        }
+        self
+    }
+}
+
+impl Mul<f32> for V {
+    type Output = Self;
+
+    #[inline(always)]
+    fn mul(mut self, factor: f32) -> Self {
+        for i in 0..STEP {
+            self.0[i] *= factor;
+        }
+        self
+    }
+}
 
 /// The transform of a patch, B^T.
 #[inline(always)]

@@ -8,9 +8,10 @@
 //! |---|---|
 //! | `layer N H W C_IN C_OUT KERNEL INPUT WEIGHT` | a binary convolution of stride 1 that keeps the size; `H W KERNEL` of 1: a dense layer |
 //! | `model FILE N INPUT` | loads a model, plans it and runs it once |
-//! | `run packed\|f32 SECONDS LEAST` | runs it again and again: packed bits to packed bits (layers only), or f32 to f32 |
+//! | `winograd` | plans the model once more, with large real convolutions by minimal filtering |
+//! | `run packed\|f32\|winograd SECONDS LEAST` | runs it again and again: packed bits to packed bits (layers only), or f32 to f32 |
 //! | `idle` | nothing |
-//! | `output FILE` | writes the output of the last f32 run |
+//! | `output f32\|winograd FILE` | writes the output of an f32 run |
 //! | `twin MODEL FILE` | writes the same network in f32 as a model |
 
 use std::{
@@ -102,27 +103,39 @@ impl Layer {
 struct Ready {
     layer: Option<Layer>,
     session: Session,
+    winograd: Option<Session>,
+    /// The model's file, if it is one.
+    path: String,
     input: Vec<f32>,
     n: usize,
 }
 
 impl Ready {
-    fn run(&mut self, packed: bool) -> Result<()> {
-        if packed {
-            self.layer.as_mut().ok_or("a model has no packed run")?.run();
-        } else {
-            black_box(self.session.run(black_box(&self.input), self.n)?);
+    fn run(&mut self, variant: &str) -> Result<()> {
+        match variant {
+            "packed" => self.layer.as_mut().ok_or("a model has no packed run")?.run(),
+            _ => {
+                black_box(self.output(variant)?);
+            }
         }
         Ok(())
     }
 
+    fn output(&mut self, variant: &str) -> Result<&[f32]> {
+        let session = match variant {
+            "winograd" => self.winograd.as_mut().ok_or("it was not planned with winograd")?,
+            _ => &mut self.session,
+        };
+        Ok(session.run(black_box(&self.input), self.n)?)
+    }
+
     /// The median of a turn, and the CPU time of one of its runs.
-    fn turn(&mut self, packed: bool, seconds: f64, least: usize) -> Result<String> {
-        self.run(packed)?;
+    fn turn(&mut self, variant: &str, seconds: f64, least: usize) -> Result<String> {
+        self.run(variant)?;
         let (mut times, turn, cpu) = (Vec::new(), Instant::now(), cpu_seconds());
         while times.len() < least || turn.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();
-            self.run(packed)?;
+            self.run(variant)?;
             times.push(start.elapsed().as_secs_f64());
         }
         let cpu = (cpu_seconds() - cpu) / times.len() as f64;
@@ -164,7 +177,7 @@ fn layer(sizes: [usize; 6], input: &str, weight: &str) -> Result<Ready> {
     let product = b.node("product", op, &[sign]);
     let session = Session::new(&b.finish(product)?, Options { batch: n, ..Options::default() })?;
     let layer = Some(Layer::new(conv, &input, &weight));
-    Ok(Ready { layer, session, input, n })
+    Ok(Ready { layer, session, winograd: None, path: String::new(), input, n })
 }
 
 /// Loads a model; with it the milliseconds from the file to the first output.
@@ -172,8 +185,8 @@ fn model(path: &str, n: usize, input: &str) -> Result<(Ready, f64)> {
     let input = floats(input)?;
     let start = Instant::now();
     let session = Model::load(path)?.into_session(Options { batch: n, ..Options::default() })?;
-    let mut ready = Ready { layer: None, session, input, n };
-    ready.run(false)?;
+    let mut ready = Ready { layer: None, session, winograd: None, path: path.to_owned(), input, n };
+    ready.run("f32")?;
     Ok((ready, start.elapsed().as_secs_f64() * 1e3))
 }
 
@@ -193,13 +206,19 @@ fn answer(ready: &mut Option<Ready>, request: &str) -> Result<String> {
             Ok(format!(r#"{{"isa": "{isa}", "first_ms": {first_ms}}}"#))
         }
         ["idle"] => Ok("{}".to_owned()),
-        ["run", variant @ ("packed" | "f32"), seconds, least] => {
+        ["winograd"] => {
             let ready = ready.as_mut().ok_or("nothing is ready")?;
-            ready.turn(variant == "packed", seconds.parse()?, least.parse()?)
+            let options = Options { batch: ready.n, winograd: true, ..Options::default() };
+            ready.winograd = Some(Model::load(&ready.path)?.into_session(options)?);
+            Ok("{}".to_owned())
         }
-        ["output", path] => {
+        ["run", variant @ ("packed" | "f32" | "winograd"), seconds, least] => {
             let ready = ready.as_mut().ok_or("nothing is ready")?;
-            let output = ready.session.run(&ready.input, ready.n)?;
+            ready.turn(variant, seconds.parse()?, least.parse()?)
+        }
+        ["output", variant @ ("f32" | "winograd"), path] => {
+            let ready = ready.as_mut().ok_or("nothing is ready")?;
+            let output = ready.output(variant)?;
             fs::write(path, output.iter().flat_map(|y| y.to_le_bytes()).collect::<Vec<_>>())?;
             Ok("{}".to_owned())
         }

@@ -23,7 +23,7 @@ use crate::{Error, Options, ValueView, ops};
 /// threads, and those of the session stay asleep.
 ///
 /// Results are the same bits whatever the instruction set, the number of threads, the batch and
-/// the fusion: those that [`signbit_model::interpreter`] defines.
+/// the fusion: those that [`signbit_model::interpreter`] defines, or with [`Options::winograd`] others next to them.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) plan: Arc<Plan>,

@@ -44,7 +44,10 @@ fn only_where_it_is_allowed() {
     let x = Numbers(1).reals(input.elements());
     let options = Options::default();
     assert_eq!(kernels(&model, options, &x), ["real, pooled", "real"]);
-    assert_eq!(kernels(&model, Options { winograd: true, ..options }, &x), ["real, winograd, pooled", "real, winograd"]);
+    assert_eq!(
+        kernels(&model, Options { winograd: true, ..options }, &x),
+        ["real, winograd, pooled", "real, winograd"]
+    );
 }
 
 /// Near the interpreter's numbers, bits but for a few, and the same whatever the rest of the options.
@@ -57,12 +60,13 @@ fn near_the_default_and_the_same_everywhere() {
         let of_one = |node: &str, winograd: bool| {
             let options = Options { winograd, fuse: false, ..Options::default() };
             let (mut session, mut found) = (Session::new(&model, options).unwrap(), Vec::new());
-            session.run_traced(&x[..input.elements()], 1, |at, value| {
-                if let (true, signbit::ValueView::F32 { data, .. }) = (at.name == node, value) {
-                    found = data.to_vec();
-                }
-            })
-            .unwrap();
+            session
+                .run_traced(&x[..input.elements()], 1, |at, value| {
+                    if let (true, signbit::ValueView::F32 { data, .. }) = (at.name == node, value) {
+                        found = data.to_vec();
+                    }
+                })
+                .unwrap();
             found
         };
         for node in ["stem", "real"] {

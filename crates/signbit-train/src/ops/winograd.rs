@@ -14,8 +14,9 @@ use std::ops::Range;
 
 use pulp::Arch;
 use signbit_kernels::Conv;
+use signbit_kernels::winograd::{both, patch};
 
-use self::points::{both, four_points, from_patch, patch, store, three_points, to_three};
+use self::points::{four_points, from_patch, store, three_points, to_three};
 use super::im2row::Dx;
 use super::lanes::{LANES, V, in_lanes, in_lanes_mut};
 use super::parts::{sum_parts, with_scratch};
@@ -225,7 +226,8 @@ impl Winograd {
                     let x = &x[(y * width + x0) * TILE * groups..];
                     for c in 0..groups {
                         let image = both(
-                            patch(),
+                            #[inline(always)]
+                            |inputs| patch(inputs),
                             #[inline(always)]
                             |a: usize, b: usize| V(x[(a * width + b) * groups + c]),
                         );
@@ -266,7 +268,7 @@ impl Winograd {
                                 #[inline(always)]
                                 |a: usize, b: usize| match a < down && b < right {
                                     true => V(dy[(a * width + b) * groups + c]),
-                                    false => V::ZERO,
+                                    false => V::default(),
                                 },
                             )
                         };

@@ -1,13 +1,13 @@
 //! The loops of minimal filtering: some tiles of a row of tiles at a time, and of these 16 output channels after the other,
 //! so that their products stay in the first cache.
 
-use core::ops::{Add, Mul, Range, Sub};
+use core::ops::Range;
 
 use super::real::{Lanes, Matrices, share};
 use crate::{
     real::LANES,
     shape::Conv,
-    winograd::{PATCH, PLACES, STEP, Sizes, TILES, both, outputs, patch},
+    winograd::{PATCH, PLACES, STEP, Sizes, TILES, V, both, outputs, patch},
 };
 
 /// What is the same for all tiles of a call.
@@ -30,46 +30,6 @@ struct Tiles {
     wanted: Range<usize>,
     /// The place of the first row that is wanted in the output, in rows.
     row: usize,
-}
-
-/// Neighbouring numbers, which the compiler keeps in a register where the CPU has one of that size.
-#[derive(Clone, Copy, Default)]
-struct V([f32; STEP]);
-
-impl Add for V {
-    type Output = Self;
-
-    #[inline(always)]
-    fn add(mut self, other: Self) -> Self {
-        for i in 0..STEP {
-            self.0[i] += other.0[i];
-        }
-        self
-    }
-}
-
-impl Sub for V {
-    type Output = Self;
-
-    #[inline(always)]
-    fn sub(mut self, other: Self) -> Self {
-        for i in 0..STEP {
-            self.0[i] -= other.0[i];
-        }
-        self
-    }
-}
-
-impl Mul<f32> for V {
-    type Output = Self;
-
-    #[inline(always)]
-    fn mul(mut self, factor: f32) -> Self {
-        for i in 0..STEP {
-            self.0[i] *= factor;
-        }
-        self
-    }
 }
 
 /// The numbers from `at` on.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use pulp::Arch;
 use rayon::prelude::*;
+use signbit_kernels::winograd::{both, outputs};
 
-use super::points::{both, to_four};
 use super::{PATCH, PLACES, Places, Sizes, TILE, Winograd, Work, each_tile};
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ops::lanes::{LANES, V, in_lanes, in_lanes_mut};
@@ -98,7 +98,8 @@ impl Winograd {
                     let out = &mut out[(y * width + x) * groups..];
                     for c in 0..groups {
                         let image = both(
-                            to_four(),
+                            #[inline(always)]
+                            |places| outputs::<V, TILE>(places),
                             #[inline(always)]
                             |a: usize, b: usize| V(products[places.at(a * PATCH + b, tile, groups) + c]),
                         );

@@ -1,30 +1,7 @@
-//! The transforms of minimal filtering: an image's columns, then its rows, by the matrices of Lavin and Gray (2015,
-//! arXiv 1509.09308) for the points 0, 1, -1, 2, -2 and infinity.
+//! The transforms of minimal filtering that only gradients need, by the matrices of Lavin and Gray (2015, arXiv 1509.09308)
+//! for the points 0, 1, -1, 2, -2 and infinity. The others are those of inference, [`signbit_kernels::winograd`].
 
 use crate::ops::lanes::{LANES, V};
-
-/// Applies `transform` to the columns and then to the rows of an image of N x N.
-#[inline(always)]
-pub(super) fn both<const N: usize, const M: usize>(
-    transform: impl Fn([V; N]) -> [V; M],
-    pixel: impl Fn(usize, usize) -> V,
-) -> [[V; M]; M] {
-    let mut columns = [[V::ZERO; N]; M];
-    for x in 0..N {
-        let mut column = [V::ZERO; N];
-        for (y, value) in column.iter_mut().enumerate() {
-            *value = pixel(y, x);
-        }
-        for (columns, value) in columns.iter_mut().zip(transform(column)) {
-            columns[x] = value;
-        }
-    }
-    let mut image = [[V::ZERO; M]; M];
-    for (row, columns) in image.iter_mut().zip(columns) {
-        *row = transform(columns);
-    }
-    image
-}
 
 /// Stores an image's pixels where `at` says.
 #[inline(always)]
@@ -33,17 +10,6 @@ pub(super) fn store<const M: usize>(image: [[V; M]; M], at: impl Fn(usize) -> us
         for (x, value) in row.into_iter().enumerate() {
             to[at(y * M + x)] = value.0;
         }
-    }
-}
-
-/// The transform of a patch: B^T of Lavin and Gray.
-#[inline(always)]
-pub(super) fn patch() -> impl Fn([V; 6]) -> [V; 6] + Copy {
-    #[inline(always)]
-    |[d0, d1, d2, d3, d4, d5]| {
-        let (a, b) = (d4 - d2 * 4.0, d3 - d1 * 4.0);
-        let (c, d) = (d4 - d2, (d3 - d1) * 2.0);
-        [d0 * 4.0 - d2 * 5.0 + d4, a + b, a - b, c + d, c - d, d1 * 4.0 - d3 * 5.0 + d5]
     }
 }
 
@@ -87,15 +53,5 @@ pub(super) fn to_three() -> impl Fn([V; 6]) -> [V; 3] + Copy {
         let (a, b) = ((m1 + m2) * (-1.0 / 6.0), (m2 - m1) * (1.0 / 6.0));
         let (c, d) = (m3 + m4, (m3 - m4) * (1.0 / 12.0));
         [m0 * 0.25 + a + c * (1.0 / 24.0), b + d, a + c * (1.0 / 6.0) + m5]
-    }
-}
-
-/// Back to four outputs: A^T.
-#[inline(always)]
-pub(super) fn to_four() -> impl Fn([V; 6]) -> [V; 4] + Copy {
-    #[inline(always)]
-    |[m0, m1, m2, m3, m4, m5]| {
-        let (a, b, c, d) = (m1 + m2, m1 - m2, m3 + m4, m3 - m4);
-        [m0 + a + c, b + d * 2.0, a + c * 4.0, b + d * 8.0 + m5]
     }
 }
