@@ -31,8 +31,10 @@ instance, are made for long trainings). The two steps share the {epochs} epochs.
 
 ```sh
 signbit data fetch cifar10
-models/ablation.py run runs/ablation          # trains, packs and checks every row, and writes this table
+SIGNBIT_ISA=avx2 models/ablation.py run runs/ablation     # trains, packs and checks every row, and writes this table
 ```
+
+(Without the variable, `verify` compares by every instruction set, the reference interpreter too, which takes hours for all rows.)
 
 Two rows are different where they are further apart than the base's own seeds.
 

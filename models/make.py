@@ -170,14 +170,18 @@ It knows the classes of its data and nothing else: a picture of anything else ge
 
 
 def overview(all_results):
-    rows = ""
+    head = ["model", "data", "test accuracy", "real-valued twin", "1-bit weights", "bytes", "times smaller than in f32",
+            "bits and outputs compared by `verify`", "pictures/s, one core, batch 1"]
+    text = f"| {' | '.join(head)} |\n{'|---' * len(head)}|\n"
     for name, results in all_results.items():
         run, size = results["run"], results["size"]
         twin = percent(results["twin"]["accuracy"]) if "twin" in results else ""
-        speed = results["speed"]["1"]["pictures_per_second"]
-        rows += (f"| [{name}](models/{name}/README.md) | {results['data']} | {percent(run['accuracy'])} | {twin} | {size['binary_params']:,} | "
-                 f"{size['file_bytes']:,} | {speed:,.0f} |\n")
-    return ("| model | data | test accuracy | real-valued twin | 1-bit weights | bytes | pictures/s, one core, batch 1 |\n|---|---|---|---|---|---|---|\n" + rows)
+        verified = run["verified"]["bits"] + run["verified"]["outputs"]
+        smaller, speed = size["f32_bytes"] / size["file_bytes"], results["speed"]["1"]["pictures_per_second"]
+        cells = [f"[{name}](models/{name}/README.md)", results["data"], percent(run["accuracy"]), twin, f"{size['binary_params']:,}",
+                 f"{size['file_bytes']:,}", f"{smaller:.1f}", f"{verified:,}, 0 differ", f"{speed:,.0f}"]
+        text += f"| {' | '.join(cells)} |\n"
+    return text
 
 
 MARKS = ("<!-- made by models/make.py from the results -->\n", "<!-- end of models -->\n")

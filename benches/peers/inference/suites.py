@@ -92,12 +92,14 @@ def networks(work, only, zoo, signbit):
 def chain(work, only, files, signbit, own):
     """Models of signbit's, and their f32 twins as ONNX."""
     for file in files:
-        twin, onnx = work / f"{file.stem}-twin.signbit", work / f"{file.stem}-twin.onnx"
+        # models/NAME/model.signbit is called after its folder.
+        stem = file.resolve().parent.name if file.stem == "model" else file.stem
+        twin, onnx = work / f"{stem}-twin.signbit", work / f"{stem}-twin.onnx"
         own.twin(file, twin)
         call(signbit, "convert", twin, "-o", onnx)
         shape = input_shape(file)
         for n in CHAIN_BATCHES:
-            name = f"{file.stem}-batch{n}"
+            name = f"{stem}-batch{n}"
             if not wanted(name, only):
                 continue
             values = np.random.default_rng(1).uniform(-1, 1, (n, *shape)).astype(np.float32)
