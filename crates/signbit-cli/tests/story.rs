@@ -54,6 +54,12 @@ fn check_verify(folder: &Folder) {
         let counts = counts.map(|key| run[key].as_u64().unwrap());
         assert_eq!(counts, [359, 3, 359 * 3 * 64, 3590, 0, 0], "{run}");
     }
+    // What is not asked for has ten seconds, plenty for so few pictures; the best comes first.
+    let runs = folder.json("verify r m.signbit --threads 1")["runs"].take();
+    let found: Vec<_> =
+        runs.as_array().unwrap().iter().map(|run| (run["isa"].as_str(), run["pictures"].as_u64())).collect();
+    assert_eq!(found[0], (Some(Isa::best().name()), Some(359)), "{found:?}");
+    assert!(found.len() == isas().len() && found.iter().all(|&(_, pictures)| pictures == Some(359)), "{found:?}");
     let first = folder.json("verify r m.signbit --data digits --isa portable --threads 1 --first 7");
     assert_eq!(first["runs"][0]["pictures"], 7);
 }

@@ -160,7 +160,7 @@ fn candidate(
     file::save(&files::packed(&loaded)?, &path)?;
     let bytes = fs::metadata(&path).map_err(|e| Failure::path(&path, e))?.len();
     let model = files::model(&path)?;
-    let ways: Vec<_> = Isa::all().map(|isa| (isa, threads)).collect();
+    let ways: Vec<_> = Isa::all().map(|isa| verify::Way { isa, threads, limit: None }).collect();
     let outcome = verify::compare(out.silent(), &mut loaded, model.data(), pictures, &ways)?;
     Ok(Candidate { name, path, bytes, accuracy: trained.test_accuracy, outcome, model })
 }
