@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Quantizer;
+use super::exp::exp_of_negative;
 
 /// t at the beginning and at the end of a training (Qin et al. 2020, arXiv 1909.10788, section 3.3).
 const STEEPNESS: [f32; 2] = [0.1, 10.0];
@@ -39,8 +40,10 @@ impl Quantizer for Ede {
 
     #[inline(always)]
     fn derivative(&self, x: f32) -> f32 {
-        let tanh = (self.t * x).tanh();
-        self.k() * self.t * (1.0 - tanh * tanh)
+        // 1 - tanh(u)^2 = 4 e / (1 + e)^2 with e = exp(-2 |u|).
+        let e = exp_of_negative(-2.0 * (self.t * x).abs());
+        let f = 1.0 / (1.0 + e);
+        self.k() * self.t * (4.0 * e * f * f)
     }
 
     fn surrogate(&self, x: f32) -> f32 {

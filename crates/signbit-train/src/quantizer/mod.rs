@@ -6,6 +6,7 @@
 mod approx_sign;
 mod dorefa;
 mod ede;
+mod exp;
 mod libra_pb;
 mod magnitude_aware_sign;
 mod progressive_sign;
