@@ -20,6 +20,17 @@ pub(crate) enum Out<'a> {
 }
 
 impl Out<'_> {
+    /// Where those of some of the pixels go.
+    #[inline(always)]
+    pub(crate) fn part(&mut self, c_out: usize, pixels: Range<usize>) -> Out<'_> {
+        let of = |channels: usize| pixels.start * channels..pixels.end * channels;
+        match self {
+            Out::I32(out) => Out::I32(&mut out[of(c_out)]),
+            Out::F32(out) => Out::F32(&mut out[of(c_out)]),
+            Out::Bits(out, thresholds) => Out::Bits(&mut out[of(bits::words(c_out))], *thresholds),
+        }
+    }
+
     /// Stores one dot product.
     #[inline(always)]
     pub(crate) fn store(&mut self, c_out: usize, pixel: usize, channel: usize, dot: i32) {

@@ -264,6 +264,54 @@ fn small_groups() {
     assert_all(failures);
 }
 
+/// Several outputs of each channel, few outputs of groups, groups of other sizes in and out; pictures of one piece, of
+/// several rows at a time, and wider than the room for copies.
+#[test]
+fn groups_that_are_copied() {
+    let mut failures = Vec::new();
+    let windows = [
+        ([1, 1], [1, 1], [1, 1], [0, 0, 0, 0]),
+        ([3, 3], [1, 1], [1, 1], [1, 1, 1, 1]),
+        ([3, 3], [2, 2], [2, 1], [0, 1, 4, 2]),
+        ([2, 5], [2, 3], [1, 2], [1, 4, 3, 5]),
+        ([3, 1], [4, 5], [3, 7], [7, 0, 7, 2]),
+    ];
+    let sizes = [
+        [1, 2],
+        [1, 3],
+        [1, 7],
+        [2, 1],
+        [2, 3],
+        [3, 1],
+        [3, 2],
+        [3, 3],
+        [5, 6],
+        [6, 6],
+        [7, 7],
+        [8, 3],
+        [1, 31],
+        [3, 30],
+    ];
+    for (i, [group_in, group_out]) in sizes.into_iter().enumerate() {
+        for (j, groups) in [2, 5, 21, 43].into_iter().enumerate() {
+            for (l, (kernel, stride, dilation, pads)) in windows.into_iter().enumerate() {
+                let outputs = group_out * groups;
+                let [h, w] = match outputs {
+                    0..64 => [[7, 9], [4, 31], [30, 6], [3, 400]][(i + j + l) % 4],
+                    64..256 => [[7, 9], [2, 41], [15, 4]][(i + j + l) % 3],
+                    _ => [3, 4],
+                };
+                let padding = PADDINGS[(i + j + l) % 3];
+                let base = Conv::new([1, h, w, group_in * groups], outputs, kernel);
+                let case = Case::new(Conv { groups, stride, dilation, pads, padding, ..base }, (i * 64 + j) as u64);
+                failures.extend(case.failures(0..1));
+                failures.extend(case.failures(1..case.conv.rows()));
+            }
+        }
+    }
+    assert_all(failures);
+}
+
 /// Thresholds around every count of small windows and at the ends of their range, in both directions.
 #[test]
 fn thresholds_around_every_count() {

@@ -1,13 +1,14 @@
 //! Pooling and the scale map: the same code for every instruction set, compiled once for each. The
 //! real convolution is in [`real`], the epilogues are in [`elementwise`], the
-//! pooling of real numbers in [`pool`], the binary convolution of small groups is
-//! in [`depthwise`].
+//! pooling of real numbers in [`pool`], the binary convolutions of small groups are
+//! in [`spread`] and [`depthwise`].
 
 pub(crate) mod counters;
-pub(crate) mod depthwise;
+mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod pool;
 pub(crate) mod real;
+pub(crate) mod spread;
 pub(crate) mod winograd;
 
 use core::ops::Range;

@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 pub(crate) use super::generic::{channel_means, max_bits};
-use super::generic::{counters, depthwise, winograd::Job};
+use super::generic::{counters, spread, winograd::Job};
 use crate::{
     bits::{copy_bits, read_bits, words},
     conv::Out,
@@ -51,15 +51,15 @@ pub(crate) fn threshold(x: &[i32], channels: usize, thresholds: &Thresholds<'_>,
 /// Each tap of each row in words of its own: `[c_out][taps][words(group_in)]`. Depthwise layers and small groups
 /// have their own layout.
 pub(crate) fn packed_len(conv: &Conv) -> usize {
-    if depthwise::is_sliced(conv) {
-        return depthwise::packed_len(conv);
+    if spread::is_sliced(conv) {
+        return spread::packed_len(conv);
     }
     conv.c_out * conv.taps() * words(conv.group_in())
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
-    if depthwise::is_sliced(conv) {
-        return depthwise::pack_weights(conv, rows, out);
+    if spread::is_sliced(conv) {
+        return spread::pack_weights(conv, rows, out);
     }
     out.fill(0);
     let (group_in, row_words) = (conv.group_in(), words(conv.k()));
@@ -82,8 +82,8 @@ enum Tap<'a> {
 
 #[inline(always)]
 pub(crate) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
-    if depthwise::is_sliced(conv) {
-        return depthwise::conv::<[u64; counters::LANES]>(conv, acts, weights, rows, out);
+    if spread::is_sliced(conv) {
+        return spread::conv::<[u64; counters::LANES]>(conv, acts, weights, rows, out);
     }
     let pixels = rows.len() * conv.out_w();
     let row_words = conv.taps() * words(conv.group_in());

@@ -6,7 +6,7 @@
 //! bytes, blocks to 32 channels, with 0.
 
 use crate::{
-    arch::{generic::depthwise::is_sliced, portable},
+    arch::{generic::spread::is_sliced, portable},
     bits::{read_bits, words},
     shape::Conv,
 };

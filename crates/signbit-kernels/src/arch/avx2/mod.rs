@@ -65,9 +65,9 @@ pub(crate) fn conv(_: Avx2, conv: &Conv, acts: &[u64], weights: &[u64], rows: Ra
     }
     #[target_feature(enable = "avx2")]
     fn sliced(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, out: Out<'_>) {
-        super::generic::depthwise::conv::<depthwise::Words>(conv, acts, weights, rows, out);
+        super::generic::spread::conv::<depthwise::Words>(conv, acts, weights, rows, out);
     }
-    if super::generic::depthwise::is_sliced(conv) {
+    if super::generic::spread::is_sliced(conv) {
         // SAFETY: the token proves that the CPU has AVX2.
         unsafe { sliced(conv, acts, weights, rows, out) }
     } else if layout::has_lanes(conv) {

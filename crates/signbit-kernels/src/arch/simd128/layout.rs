@@ -4,7 +4,7 @@
 //! follow the bytes of K, 16 bytes each: byte `i` belongs to output channel `i` of the block. Blocks are filled to 16 channels with 0.
 
 use crate::{
-    arch::{generic::depthwise::is_sliced, portable},
+    arch::{generic::spread::is_sliced, portable},
     bits::{read_bits, words},
     shape::Conv,
 };

@@ -2,7 +2,7 @@
 //! of K, 8 each: word `i` belongs to output channel `i` of the 8, and is 0 beyond the last one.
 
 use crate::{
-    arch::{avx2, generic::depthwise::is_sliced},
+    arch::{avx2, generic::spread::is_sliced},
     bits::{read_bits, words},
     shape::Conv,
 };
