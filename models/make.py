@@ -3,6 +3,7 @@
 
     models/make.py add NAME RUN --title TEXT [--twin RUN] [--seeds RUN ...] [--commit HASH]
                                                  pack, verify, eval, bench; then the cards. HASH: the program that trained
+    models/make.py twin NAME RUN                 the real-valued twin of a model that is there; then the cards
     models/make.py cards                         the cards anew, from the results
     models/make.py cards --check                 fails where a card is not what its results say
 
@@ -98,13 +99,27 @@ def add(args):
         spare.unlink()
         keep(run, folder / f"seed{recipe_of(run)['seed']}")
     if args.twin:
-        keep(args.twin, folder / "twin")
-        epochs = epochs_of(args.twin)
-        results["twin"] = {
-            "accuracy": float(epochs[-1]["test_accuracy"]),
-            "epochs": len(epochs),
-            "training_seconds": round(sum(float(epoch["seconds"]) for epoch in epochs)),
-        }
+        results["twin"] = kept_twin(args.twin, folder)
+    write(folder, results)
+
+
+def kept_twin(run, folder):
+    keep(run, folder / "twin")
+    epochs = epochs_of(run)
+    return {
+        "accuracy": float(epochs[-1]["test_accuracy"]),
+        "epochs": len(epochs),
+        "training_seconds": round(sum(float(epoch["seconds"]) for epoch in epochs)),
+    }
+
+
+def twin(args):
+    folder = MODELS / args.name
+    results = json.loads((folder / "results.json").read_text())
+    write(folder, {**results, "twin": kept_twin(args.run, folder)})
+
+
+def write(folder, results):
     (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
@@ -216,10 +231,15 @@ def main():
     new.add_argument("--twin", type=Path)
     new.add_argument("--commit")
     new.add_argument("--seeds", type=Path, nargs="*", default=[])
+    later = words.add_parser("twin")
+    later.add_argument("name")
+    later.add_argument("run", type=Path)
     words.add_parser("cards").add_argument("--check", action="store_true")
     args = parser.parse_args()
     if args.word == "add":
         add(args)
+    if args.word == "twin":
+        twin(args)
     cards(args.word == "cards" and args.check)
 
 
