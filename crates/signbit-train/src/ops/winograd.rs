@@ -9,6 +9,8 @@
 
 mod forward;
 mod points;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -435,71 +437,4 @@ impl<'a> Work<'a> {
 /// The tiles of some rows of tiles, row by row.
 fn each_tile(rows: Range<usize>, horizontal: usize) -> impl Iterator<Item = [usize; 2]> {
     rows.flat_map(move |y| (0..horizontal).map(move |x| [y, x]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gemm::GemmCrate;
-    use crate::ops::gradcheck::numbers;
-    use crate::ops::im2row::Im2Row;
-
-    /// Both gradients against the plain products, over odd sizes, paddings, both ways of padding, and factors.
-    #[test]
-    fn the_plain_gradients() {
-        let mut wrong = Vec::new();
-        for (n, h, w, c_in, c_out, pads, pad) in [
-            (10, 28, 28, 16, 24, [1, 1, 1, 1], 0.0),
-            (40, 14, 15, 32, 16, [1, 1, 1, 1], -1.0),
-            (3, 30, 29, 16, 16, [0, 0, 0, 0], 0.0),
-            (1, 31, 27, 24, 16, [2, 1, 0, 2], 1.0),
-            (12, 23, 26, 16, 32, [0, 2, 1, 0], 0.0),
-        ] {
-            let conv = Conv { n, pads, ..Conv::new([n, h, w, c_in], c_out, [3, 3]) };
-            let winograd = Winograd::new(conv, pad, per_part(None, n)).expect("a geometry for it");
-            let (x, dy) = (numbers(n * h * w * c_in, 1), numbers(n * conv.out_h() * conv.out_w() * c_out, 2));
-            let (weights, scale) = (numbers(c_out * 9 * c_in, 3), numbers(c_out, 4));
-            let load =
-                |n: usize, y: usize, to: &mut [f32]| to.copy_from_slice(&x[(n * h + y) * w * c_in..][..w * c_in]);
-            let run = |fast: bool, scale: Option<&[f32]>| {
-                let (mut dw, mut dx) = (vec![f32::NAN; weights.len()], vec![f32::NAN; x.len()]);
-                let (mut buffers, out) = (Buffers::default(), Some(Dx { weights: &weights, scale, out: &mut dx }));
-                if fast {
-                    winograd.backward(None, &GemmCrate, &mut buffers, load, &dy, &mut dw, out);
-                } else {
-                    Im2Row::new(conv, pad).plain_backward(None, &GemmCrate, &mut buffers, load, &dy, &mut dw, out);
-                }
-                [dw, dx]
-            };
-            for scale in [None, Some(&scale[..])] {
-                for ((what, fast), plain) in ["dw", "dx"].into_iter().zip(run(true, scale)).zip(run(false, scale)) {
-                    let largest = plain.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-                    let apart = fast.iter().zip(&plain).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
-                    if apart.is_nan() || apart > 2e-5 * largest || fast.iter().any(|v| v.is_nan()) {
-                        wrong.push(format!("{what} of {conv:?}: {apart} apart, largest {largest}"));
-                    }
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    }
-
-    #[test]
-    fn where_the_plain_products_are_better() {
-        let fit = Conv { pads: [1; 4], ..Conv::new([100, 28, 28, 64], 64, [3, 3]) };
-        assert!(Winograd::new(fit, 0.0, per_part(None, fit.n)).is_some());
-        for conv in [
-            Conv { stride: [2, 2], ..fit },
-            Conv { kernel: [1, 1], pads: [0; 4], ..fit },
-            Conv { c_in: 3, ..fit },
-            Conv { c_in: 20, ..fit },
-            Conv { groups: 2, ..fit },
-            Conv { dilation: [2, 1], ..fit },
-            Conv { pads: [3; 4], ..fit },
-            Conv { h: 5, w: 5, n: 1000, ..fit },
-            Conv { h: 4, w: 4, n: 10, ..fit },
-        ] {
-            assert!(Winograd::new(conv, 0.0, per_part(None, conv.n)).is_none(), "{conv:?}");
-        }
-    }
 }
