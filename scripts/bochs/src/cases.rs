@@ -7,7 +7,7 @@ use signbit_kernels::{
     Conv, Isa, PackedWeights, Padding, Thresholds, bits, conv,
     elementwise::{self, Elementwise},
     isa::Reference,
-    real, threshold, weights,
+    real, threshold, weights, winograd,
 };
 
 use crate::{Mode, machine, say};
@@ -104,6 +104,10 @@ pub fn compare(isas: impl Iterator<Item = Isa>, mode: Mode) -> Vec<Summary> {
             let shape = Conv { padding: Padding::Zero, ..random(&mut rng) };
             real(&shape, &mut rng, &mut summaries);
         }
+        for (kernel, stride, c_in) in [(7, 2, 3), (3, 1, 17), (5, 1, 16)] {
+            let shape = Conv { stride: [stride; 2], pads: [1; 4], ..Conv::new([1, 29, 33, c_in], 20, [kernel; 2]) };
+            winograd(&shape, &mut rng, &mut summaries);
+        }
         for channels in [1, 7, 16, 24, 33, 64] {
             steps(channels, &mut rng, &mut summaries);
         }
@@ -129,8 +133,8 @@ fn listed() -> Vec<Conv> {
         Conv { pads: [0, 1, 0, 0], ..Conv::new([1, 1, 2, 16_001], 33, [1, 2]) },
     ];
     // Small groups, which go the way of AVX2.
-    for groups in [16, 32, 64] {
-        convs.push(Conv { pads: [1; 4], groups, ..Conv::new([1, 4, 4, 64], 64, [3, 3]) });
+    for (groups, c_in, c_out) in [(16, 64, 64), (32, 64, 64), (64, 64, 64), (25, 75, 75), (70, 70, 140)] {
+        convs.push(Conv { pads: [1; 4], groups, ..Conv::new([1, 4, 4, c_in], c_out, [3, 3]) });
     }
     // All numbers of pixels of a register block, all of registers.
     for (m, n) in (1..=5).flat_map(|m| [1, 3, 4, 8, 9, 17, 25, 33, 64, 65, 97, 128, 200].map(|n| (m, n))) {
@@ -285,6 +289,26 @@ fn real(shape: &Conv, rng: &mut Rng, summaries: &mut [Summary]) {
     for summary in summaries {
         summary.cases += 1;
         summary.check("conv2d", shape, &run(summary.isa), &expected);
+    }
+}
+
+/// A real convolution by minimal filtering. `shape` is one of which it is made so.
+fn winograd(shape: &Conv, rng: &mut Rng, summaries: &mut [Summary]) {
+    let mut numbers = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.next() as f32 / 1e9 - 2.0).collect() };
+    let x = numbers(shape.n * shape.h * shape.w * shape.c_in);
+    let (ohwi, bias) = (numbers(shape.c_out * shape.k()), numbers(shape.c_out));
+    let mut w = vec![0.0; winograd::pack_len(shape)];
+    winograd::pack(shape, &ohwi, &mut w);
+    let mut scratch = vec![f32::NAN; winograd::scratch_len(shape)];
+    let mut run = |isa: Isa| {
+        let mut out = vec![f32::NAN; shape.rows() * shape.out_w() * shape.c_out];
+        winograd::conv2d(isa, shape, &x, &w, Some(&bias), 0..shape.rows(), &mut scratch, &mut out);
+        to_bits(&out)
+    };
+    let expected = run(REFERENCE);
+    for summary in summaries {
+        summary.cases += 1;
+        summary.check("winograd", shape, &run(summary.isa), &expected);
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) fn fixed() -> Vec<Conv> {
         Conv::dense(2, 140_000, 8),
         Conv::new([1, 3, 4, 8000], 18, [3, 3]),
         Conv::new([1, 9, 9, 64], 64, [5, 5]),
+        // By minimal filtering: a stem, and one of stride 1.
+        Conv { stride: [2, 2], pads: [3; 4], ..Conv::new([1, 40, 45, 3], 20, [7, 7]) },
+        Conv { pads: [1; 4], ..Conv::new([1, 19, 22, 17], 33, [3, 3]) },
     ];
     for padding in PADDINGS {
         let conv = Conv { pads: [1; 4], padding, ..Conv::new([1, 4, 5, 8001], 24, [3, 3]) };
@@ -57,6 +60,7 @@ pub(crate) fn fixed() -> Vec<Conv> {
         all.push(Conv { stride: [2, 2], dilation: [2, 1], h: 14, w: 15, c_in: 256, c_out: 40, ..conv });
         all.push(Conv { c_in: 150, c_out: 150, groups: 150, ..conv });
         all.push(Conv { c_in: 80, c_out: 80, groups: 10, ..conv });
+        all.push(Conv { c_in: 75, c_out: 50, groups: 25, ..conv });
         // Taps that lie outside at every pixel.
         all.push(Conv { h: 1, w: 2, c_in: 70, c_out: 20, pads: [4; 4], kernel: [2, 5], ..conv });
     }

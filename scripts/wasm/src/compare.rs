@@ -9,7 +9,7 @@ use signbit_kernels::{
     elementwise::Elementwise,
     isa::{Portable, Reference},
     pool::{self, Pooling},
-    real, threshold, weights,
+    real, threshold, weights, winograd,
 };
 
 use crate::{
@@ -199,6 +199,13 @@ fn others(isa: Isa, conv: &Conv, rng: &mut Rng, tally: &mut Tally) {
             real::pack(isa, &zero, &w, &mut packed);
             real::conv2d(isa, &zero, &plain, &packed, Some(&bias), 0..zero.rows(), out);
         });
+        if winograd::pays(&zero) {
+            floats("winograd", outputs * zero.c_out, &|isa, out| {
+                let (mut packed, mut scratch) = (vec![0.0; winograd::pack_len(&zero)], vec![0.0; winograd::scratch_len(&zero)]);
+                winograd::pack(&zero, &w, &mut packed);
+                winograd::conv2d(isa, &zero, &plain, &packed, Some(&bias), 0..zero.rows(), &mut scratch, out);
+            });
+        }
     }
     let Conv { n, h, w, kernel, stride, dilation, pads, .. } = *conv;
     let pool = Pool { n, h, w, c, kernel, stride, dilation, pads };
