@@ -131,6 +131,12 @@ fn overlapping_windows() {
         ([2, 3], [3, 18, 128], 144, 2),
         ([4, 6], [5, 7, 64], 33, 1),
         ([1, 9], [2, 9, 64], 64, 1),
+        ([3, 3], [5, 31, 32], 32, 1),
+        ([3, 3], [2, 20, 96], 40, 1),
+        ([2, 3], [3, 18, 8], 40, 1),
+        ([1, 9], [1, 20, 120], 33, 1),
+        ([3, 6], [4, 10, 24], 9, 1),
+        ([2, 3], [2, 17, 248], 33, 1),
     ];
     let pads = [[0; 4], [1; 4], [2, 1, 0, 3], [3, 9, 4, 8], [0, 40, 1, 3]];
     let mut failures = Vec::new();
@@ -139,7 +145,8 @@ fn overlapping_windows() {
             pads.into_iter().flat_map(|pads| PADDINGS.map(|padding| (pads, padding))).enumerate()
         {
             let conv = Conv { pads, padding, groups, ..Conv::new([2, h, w, c_in], c_out, kernel) };
-            if conv.validate().is_ok() {
+            // The reference takes its time: of the last shapes, a third of the kinds each.
+            if conv.validate().is_ok() && (i < 6 || (i + j).is_multiple_of(3)) {
                 let (case, rows) = (Case::new(conv, (i * 16 + j) as u64), conv.rows());
                 failures.extend(case.failures(0..rows / 2 + 1));
                 failures.extend(case.failures(rows / 2 + 1..rows));

@@ -16,7 +16,7 @@ use super::{
     tables::NEITHER,
 };
 use crate::{
-    bits::words,
+    bits::{copy_bits, words},
     conv::Out,
     shape::{Conv, Padding},
     window::Window,
@@ -35,15 +35,22 @@ const MAX_CHANNELS: usize = 128;
 /// The offset of the table of two nibbles 1111.
 const ONES: u16 = 0x0ff0;
 
-/// Pairs of pixels of a strip, if these loops are for the layer: overlapping windows, and rows of taps that are whole words
-/// of the input and a multiple of 3 bytes, which the kernel takes at once.
+/// Channels of a pixel that is not whole words, at most, and columns of its taps.
+const FEW: [usize; 2] = [256, 9];
+
+/// Words of a strip of such pixels side by side, and some more.
+const LINE: usize = (2 * PAIRS + FEW[1]) * FEW[0] / 64 + 4;
+
+/// Pairs of pixels of a strip, if these loops are for the layer: overlapping windows, and rows of taps that are whole bytes
+/// of the input and a multiple of 3 of them, which the kernel takes at once.
 pub(super) fn pairs(conv: &Conv) -> Option<usize> {
     let [kh, kw] = conv.kernel;
     let steps = conv.stride == [1, 1] && conv.dilation == [1, 1] && kw.is_multiple_of(3);
-    let words = conv.group_in().is_multiple_of(64) && panels(conv).count() == 1;
+    let few = conv.groups == 1 && conv.c_in.is_multiple_of(8) && conv.c_in <= FEW[0] && kw <= FEW[1];
+    let bytes = (conv.group_in().is_multiple_of(64) || few) && panels(conv).count() == 1;
     // The last pair of an odd row is half empty.
     let width = conv.out_w().is_multiple_of(2) || conv.out_w() >= 15;
-    if !(steps && words && width && conv.group_out() <= MAX_CHANNELS) {
+    if !(steps && bytes && width && conv.group_out() <= MAX_CHANNELS) {
         return None;
     }
     let columns = ROOM / (kh * 2 * conv.group_in() / 8);
@@ -125,8 +132,9 @@ impl Source<'_> {
     #[target_feature(enable = "avx2")]
     fn row(&self, n: usize, y: usize, low: &mut [u16], high: &mut [u16]) {
         let (conv, columns) = (self.conv, self.columns);
-        let len = conv.group_in() / 64;
-        let (low, high) = (&mut low[..columns * len * 8], &mut high[..columns * len * 8]);
+        let (bytes, len) = (conv.group_in() / 8, words(conv.group_in()));
+        let whole = len * 8 == bytes;
+        let (low, high) = (&mut low[..columns * bytes], &mut high[..columns * bytes]);
         if y >= conv.h {
             let offset = match conv.padding {
                 Padding::Zero => NEITHER,
@@ -145,13 +153,27 @@ impl Source<'_> {
         let others = (0..joined.start).chain(joined.end..columns);
         if !joined.is_empty() {
             let a = &self.acts[(row + self.first.wrapping_add(start)) * len..][..(joined.len() + 1) * len];
-            let at = start * len * 8..end * len * 8;
-            offsets(&a[..joined.len() * len], &a[len..], 0, &mut low[at.clone()], &mut high[at]);
+            let at = start * bytes..end * bytes;
+            let (low, high) = (&mut low[at.clone()], &mut high[at]);
+            match whole {
+                true => offsets(&a[..joined.len() * len], &a[len..], 0, low, high),
+                false => few_channels(conv.c_in, a, low, high),
+            }
         }
         for column in others {
             let x = self.first.wrapping_add(column);
-            let at = column * len * 8..(column + 1) * len * 8;
-            tap_offsets(self.pixel(row, x), self.pixel(row, x.wrapping_add(1)), &mut low[at.clone()], &mut high[at]);
+            let at = column * bytes..(column + 1) * bytes;
+            let (low, high) = (&mut low[at.clone()], &mut high[at]);
+            let (a, b) = (self.pixel(row, x), self.pixel(row, x.wrapping_add(1)));
+            if whole {
+                tap_offsets(a, b, low, high);
+            } else {
+                let mut all = [[0; FEW[0] / 8]; 2];
+                let [all_low, all_high] = &mut all;
+                tap_offsets(a, b, &mut all_low[..len * 8], &mut all_high[..len * 8]);
+                low.copy_from_slice(&all_low[..bytes]);
+                high.copy_from_slice(&all_high[..bytes]);
+            }
         }
     }
 
@@ -160,7 +182,7 @@ impl Source<'_> {
     fn pixel(&self, row: usize, x: usize) -> Option<&[u64]> {
         /// The words of a pixel of ones.
         static ONES: [u64; ZEROS.len()] = [u64::MAX; ZEROS.len()];
-        let len = self.conv.group_in() / 64;
+        let len = words(self.conv.group_in());
         if x < self.conv.w {
             return Some(&self.acts[(row + x) * words(self.conv.c_in) + self.group * len..][..len]);
         }
@@ -170,6 +192,32 @@ impl Source<'_> {
             Padding::MinusOne => Some(&ZEROS[..len]),
         }
     }
+}
+
+/// Writes the offsets of all pairs of neighbouring `pixels`, one fewer than there are pixels, of `c` channels that are
+/// whole bytes and not whole words.
+#[target_feature(enable = "avx2")]
+fn few_channels(c: usize, pixels: &[u64], low: &mut [u16], high: &mut [u16]) {
+    // The bytes of all pixels side by side, and once more from the second pixel on.
+    let (mut first, mut second) = ([0; LINE], [0; LINE]);
+    if c == 32 {
+        for (word, pixels) in first.iter_mut().zip(pixels.chunks(2)) {
+            *word = pixels[0] | pixels.get(1).copied().unwrap_or(0) << 32;
+        }
+    } else {
+        for (i, pixel) in pixels.chunks_exact(words(c)).enumerate() {
+            copy_bits(pixel, 0, &mut first, i * c, c);
+        }
+    }
+    let len = low.len().div_ceil(8);
+    let (skip, shift) = (c / 64, c % 64);
+    for (i, word) in second[..len].iter_mut().enumerate() {
+        *word = first[i + skip] >> shift | first[i + skip + 1] << (64 - shift);
+    }
+    let (mut all_low, mut all_high) = ([0; 8 * LINE], [0; 8 * LINE]);
+    offsets(&first[..len], &second[..len], 0, &mut all_low[..8 * len], &mut all_high[..8 * len]);
+    low.copy_from_slice(&all_low[..low.len()]);
+    high.copy_from_slice(&all_high[..high.len()]);
 }
 
 /// All output channels of one group in one line.
