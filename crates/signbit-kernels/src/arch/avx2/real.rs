@@ -1,4 +1,4 @@
-//! The lanes of the real convolution in two registers.
+//! The lanes of the real convolution in two registers, or half of them in one.
 
 use core::arch::x86_64::*;
 
@@ -7,22 +7,42 @@ use crate::{
     real::LANES,
 };
 
-/// The sums of 16 output channels. Made by code that has AVX2 only: [`super::real_conv`].
+/// The sums of 16 output channels in two registers, or of the first 8 in one. Made by code that has AVX2 only:
+/// [`super::real_conv`].
 #[derive(Clone, Copy)]
-pub(super) struct Sums([__m256; 2]);
+pub(super) struct Sums<const R: usize>([__m256; R]);
 
-/// Two registers of numbers.
+/// The first registers of numbers.
 #[inline(always)]
-fn load(x: &[f32; LANES]) -> [__m256; 2] {
-    // SAFETY: `x` has two times eight lanes; the callers are compiled into code that has AVX2.
-    unsafe { [_mm256_loadu_ps(x.as_ptr()), _mm256_loadu_ps(x.as_ptr().add(8))] }
+fn load<const R: usize>(x: &[f32; LANES]) -> [__m256; R] {
+    const { assert!(R == 1 || R == 2) };
+    // SAFETY: the callers are compiled into code that has AVX2.
+    let mut registers = [unsafe { _mm256_setzero_ps() }; R];
+    for r in 0..R {
+        // SAFETY: `x` has two times eight lanes; AVX2 as above.
+        registers[r] = unsafe { _mm256_loadu_ps(x.as_ptr().add(8 * r)) };
+    }
+    registers
 }
 
-impl Lanes for Sums {
+/// `sums + x * w`, with two roundings.
+#[inline(always)]
+fn multiply_add<const R: usize>(mut sums: [__m256; R], x: [__m256; R], w: [__m256; R]) -> [__m256; R] {
+    for r in 0..R {
+        // SAFETY: the callers are compiled into code that has AVX2.
+        sums[r] = unsafe { _mm256_add_ps(sums[r], _mm256_mul_ps(x[r], w[r])) };
+    }
+    sums
+}
+
+impl<const R: usize> Lanes for Sums<R> {
+    type Half = Sums<1>;
+    const HALF: bool = true;
+
     #[inline(always)]
     fn zero() -> Self {
         // SAFETY: the caller is compiled into code that has AVX2.
-        Self(unsafe { [_mm256_setzero_ps(); 2] })
+        Self(unsafe { [_mm256_setzero_ps(); R] })
     }
 
     /// Pixel by pixel: two registers of weights, one of a pixel and one of a product leave enough for twelve sums.
@@ -31,30 +51,22 @@ impl Lanes for Sums {
         let w = load(w);
         for p in 0..P {
             // SAFETY: the caller is compiled into code that has AVX2.
-            unsafe {
-                let x = _mm256_set1_ps(x[p]);
-                sums[p].0[0] = _mm256_add_ps(sums[p].0[0], _mm256_mul_ps(x, w[0]));
-                sums[p].0[1] = _mm256_add_ps(sums[p].0[1], _mm256_mul_ps(x, w[1]));
-            }
+            let x = [unsafe { _mm256_set1_ps(x[p]) }; R];
+            sums[p].0 = multiply_add(sums[p].0, x, w);
         }
     }
 
     #[inline(always)]
     fn add_each(self, x: &[f32; LANES], w: &[f32; LANES]) -> Self {
-        let (x, w) = (load(x), load(w));
-        // SAFETY: the caller is compiled into code that has AVX2.
-        Self(unsafe {
-            [_mm256_add_ps(self.0[0], _mm256_mul_ps(x[0], w[0])), _mm256_add_ps(self.0[1], _mm256_mul_ps(x[1], w[1]))]
-        })
+        Self(multiply_add(self.0, load(x), load(w)))
     }
 
     #[inline(always)]
     fn get(self) -> [f32; LANES] {
         let mut out = [0.0; LANES];
-        // SAFETY: `out` has two times eight lanes; the caller is compiled into code that has AVX2.
-        unsafe {
-            _mm256_storeu_ps(out.as_mut_ptr(), self.0[0]);
-            _mm256_storeu_ps(out.as_mut_ptr().add(8), self.0[1]);
+        for r in 0..R {
+            // SAFETY: `out` has two times eight lanes; the caller is compiled into code that has AVX2.
+            unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(8 * r), self.0[r]) };
         }
         out
     }
@@ -68,13 +80,13 @@ impl Lanes for Sums {
     #[inline(always)]
     fn store_run<const P: usize>(run: &Run<'_>, bias: Option<&[f32; LANES]>, out: &mut [f32], c_out: usize) {
         // SAFETY: the caller is compiled into code that has AVX2.
-        unsafe { store_run::<P>(run, bias, out, c_out) }
+        unsafe { store_run::<P, R>(run, bias, out, c_out) }
     }
 
     #[inline(always)]
     fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
         // SAFETY: the caller is compiled into code that has AVX2.
-        unsafe { store_matrices::<P>(matrices, out) }
+        unsafe { store_matrices::<P, R>(matrices, out) }
     }
 
     #[inline(always)]
@@ -97,32 +109,38 @@ const STEPS: usize = 4;
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn add_run<const P: usize>(sums: &mut [Sums; P], run: &Run<'_>) {
+fn add_run<const P: usize, const R: usize>(sums: &mut [Sums<R>; P], run: &Run<'_>) {
     *sums = added(*sums, run);
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn store_run<const P: usize>(run: &Run<'_>, bias: Option<&[f32; LANES]>, out: &mut [f32], c_out: usize) {
-    let all = added([Sums::zero(); P], run);
+fn store_run<const P: usize, const R: usize>(
+    run: &Run<'_>,
+    bias: Option<&[f32; LANES]>,
+    out: &mut [f32],
+    c_out: usize,
+) {
+    let all = added([Sums::<R>::zero(); P], run);
     for p in 0..P {
         let out = out[p * c_out..][..LANES].as_mut_ptr();
         let mut sums = all[p].0;
         if let Some(bias) = bias {
-            let bias = load(bias);
-            sums = [_mm256_add_ps(sums[0], bias[0]), _mm256_add_ps(sums[1], bias[1])];
+            let bias = load::<R>(bias);
+            for r in 0..R {
+                sums[r] = _mm256_add_ps(sums[r], bias[r]);
+            }
         }
-        // SAFETY: there is room for all lanes.
-        unsafe {
-            _mm256_storeu_ps(out, sums[0]);
-            _mm256_storeu_ps(out.add(8), sums[1]);
+        for r in 0..R {
+            // SAFETY: there is room for all lanes.
+            unsafe { _mm256_storeu_ps(out.add(8 * r), sums[r]) };
         }
     }
 }
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
+fn store_matrices<const P: usize, const R: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
     matrices.check(P, out);
     let Matrices { count, x, row, x_step, w, len, out_step } = *matrices;
     for i in 0..count {
@@ -131,13 +149,11 @@ fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
             // SAFETY: `check` saw to it that all rows of the last matrix lie within `x`.
             rows[p] = unsafe { rows[p].add(i * x_step + p * row) };
         }
-        let sums = added_row([Sums::zero(); P], rows, &w[i * len..][..len]);
+        let sums = added_row([Sums::<R>::zero(); P], rows, &w[i * len..][..len]);
         for p in 0..P {
-            // SAFETY: `check` saw to it that there is room for the sums of the last matrix.
-            unsafe {
-                let out = out.as_mut_ptr().add(i * out_step + p * LANES);
-                _mm256_storeu_ps(out, sums[p].0[0]);
-                _mm256_storeu_ps(out.add(8), sums[p].0[1]);
+            for r in 0..R {
+                // SAFETY: `check` saw to it that there is room for the sums of the last matrix.
+                unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(i * out_step + p * LANES + 8 * r), sums[p].0[r]) };
             }
         }
     }
@@ -145,7 +161,7 @@ fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
 
 /// The sums with all of a run added.
 #[inline(always)]
-fn added<const P: usize>(mut all: [Sums; P], run: &Run<'_>) -> [Sums; P] {
+fn added<const P: usize, const R: usize>(mut all: [Sums<R>; P], run: &Run<'_>) -> [Sums<R>; P] {
     run.check(P, run.len);
     for row in 0..run.rows.count {
         for column in 0..run.columns.count {
@@ -163,7 +179,11 @@ fn added<const P: usize>(mut all: [Sums; P], run: &Run<'_>) -> [Sums; P] {
 
 /// The sums with the products of as many numbers as there are weights added, which lie at each of `x`.
 #[inline(always)]
-fn added_row<const P: usize>(mut all: [Sums; P], mut x: [*const f32; P], w: &[[f32; LANES]]) -> [Sums; P] {
+fn added_row<const P: usize, const R: usize>(
+    mut all: [Sums<R>; P],
+    mut x: [*const f32; P],
+    w: &[[f32; LANES]],
+) -> [Sums<R>; P] {
     // Several steps at a time: the end of a long loop is a wrong guess, and rows are short.
     let (steps, rest) = w.as_chunks::<STEPS>();
     for w in steps {
@@ -186,7 +206,12 @@ fn added_row<const P: usize>(mut all: [Sums; P], mut x: [*const f32; P], w: &[[f
 /// # Safety
 /// There is a number `k` after that of each of `x`.
 #[inline(always)]
-unsafe fn add_step<const P: usize>(sums: &mut [Sums; P], x: &[*const f32; P], k: usize, w: &[f32; LANES]) {
+unsafe fn add_step<const P: usize, const R: usize>(
+    sums: &mut [Sums<R>; P],
+    x: &[*const f32; P],
+    k: usize,
+    w: &[f32; LANES],
+) {
     let mut numbers = [0.0; P];
     for p in 0..P {
         // SAFETY: the caller answers for it.
@@ -197,7 +222,7 @@ unsafe fn add_step<const P: usize>(sums: &mut [Sums; P], x: &[*const f32; P], k:
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn add_blocks<const B: usize>(sums: &mut [Sums; B], run: &Run<'_>, block: usize) {
+fn add_blocks<const B: usize, const R: usize>(sums: &mut [Sums<R>; B], run: &Run<'_>, block: usize) {
     run.check(1, run.len);
     Run { w: &run.w[(B - 1) * block..], ..*run }.check(1, run.len);
     let mut all = *sums;
@@ -220,7 +245,7 @@ fn add_blocks<const B: usize>(sums: &mut [Sums; B], run: &Run<'_>, block: usize)
 
 #[target_feature(enable = "avx2")]
 #[inline(never)]
-fn add_each_run<const P: usize>(sums: &mut [Sums; P], run: &Run<'_>) {
+fn add_each_run<const P: usize, const R: usize>(sums: &mut [Sums<R>; P], run: &Run<'_>) {
     run.check(P, LANES);
     let mut all = *sums;
     for row in 0..run.rows.count {

@@ -23,6 +23,9 @@ fn add(sum: __m512, x: __m512, w: __m512) -> __m512 {
 }
 
 impl Lanes for Sums {
+    type Half = Self;
+    const HALF: bool = false;
+
     #[inline(always)]
     fn zero() -> Self {
         // SAFETY: the caller is compiled into code that has AVX-512 F.

@@ -95,6 +95,11 @@ impl Matrices<'_> {
 
 /// The sums of one block of output channels at one pixel, each lane with roundings of its own.
 pub(crate) trait Lanes: Copy {
+    /// The first half of the lanes, where they are registers of their own; the other lanes of [`Lanes::get`] are 0.
+    type Half: Lanes;
+    /// Whether there is such a half.
+    const HALF: bool;
+
     fn zero() -> Self;
     /// Adds `x * w` to the sums of several pixels.
     fn add<const P: usize>(sums: &mut [Self; P], x: [f32; P], w: &[f32; LANES]);
@@ -174,6 +179,9 @@ pub(crate) trait Lanes: Copy {
 
 /// The lanes in the compiler's hands.
 impl Lanes for [f32; LANES] {
+    type Half = Self;
+    const HALF: bool = false;
+
     #[inline(always)]
     fn zero() -> Self {
         [0.0; LANES]
@@ -330,11 +338,17 @@ fn convolve<V: Lanes, const P: usize>(
     }
     for i in 0..blocks {
         let block = Block::of(conv, w, bias, i);
+        // Few channels need one register, and more pixels to hide the latency of its additions.
+        let half = V::HALF && block.channels.len() <= LANES / 2 && !is_depthwise(conv);
         let mut column = whole.start;
         while column < whole.end {
-            let pixels = share(whole.end - column, P);
+            let pixels = share(whole.end - column, if half { 8 } else { P });
             let window = Window::of(conv, [n, oy, column]);
-            steps::<V, P>(conv, x, &block, &window, pixels, &mut out[at(column)..]);
+            let out = &mut out[at(column)..];
+            match half {
+                true => steps::<V::Half, 8>(conv, x, &block, &window, pixels, out),
+                false => steps::<V, P>(conv, x, &block, &window, pixels, out),
+            }
             column += pixels;
         }
     }
