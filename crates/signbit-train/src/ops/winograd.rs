@@ -228,8 +228,7 @@ impl Winograd {
                     let x = &x[(y * width + x0) * TILE * groups..];
                     for c in 0..groups {
                         let image = both(
-                            #[inline(always)]
-                            |inputs| patch(inputs),
+                            patch,
                             #[inline(always)]
                             |a: usize, b: usize| V(x[(a * width + b) * groups + c]),
                         );

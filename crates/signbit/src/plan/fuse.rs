@@ -307,10 +307,10 @@ fn parts_of_a_concatenation(fusion: &mut Fusion<'_>, s: usize) -> bool {
 mod tests {
     use std::borrow::Cow;
 
-    use signbit_kernels::Isa;
     use signbit_model::{Model, ModelBuilder, Op, Shape, Tensor, ValueId};
 
     use super::*;
+    use crate::Options;
     use crate::memory::Budget;
 
     /// The names of the nodes of each step of a network on 4 numbers, made by `build`.
@@ -323,8 +323,9 @@ mod tests {
         let output = build(&mut b);
         let model = used(b, output);
         let types = signbit_model::infer(&model.graph, &model.tensors).unwrap();
-        let steps = super::super::lower::steps(&mut Cow::Borrowed(&model), &types, Isa::best(), &Budget::new(u64::MAX))
-            .unwrap();
+        let steps =
+            super::super::lower::steps(&mut Cow::Borrowed(&model), &types, &Options::default(), &Budget::new(u64::MAX))
+                .unwrap();
         let names =
             |step: &Step| step.nodes.iter().map(|&i| model.graph.nodes[i].name.as_str()).collect::<Vec<_>>().join(" ");
         run(steps, &types, output.index()).iter().map(names).collect()

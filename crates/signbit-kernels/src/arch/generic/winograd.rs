@@ -191,8 +191,7 @@ impl Job<'_> {
             for tile in 0..tiles.count {
                 let places = &products[tile * LANES + channel % LANES..];
                 let mut image: [[V; M]; M] = both(
-                    #[inline(always)]
-                    |places| outputs(places),
+                    outputs,
                     #[inline(always)]
                     |y, x| load(places, (y * PATCH + x) * TILES * LANES),
                 );

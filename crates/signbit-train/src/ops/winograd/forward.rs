@@ -98,8 +98,7 @@ impl Winograd {
                     let out = &mut out[(y * width + x) * groups..];
                     for c in 0..groups {
                         let image = both(
-                            #[inline(always)]
-                            |places| outputs::<V, TILE>(places),
+                            outputs::<V, TILE>,
                             #[inline(always)]
                             |a: usize, b: usize| V(products[places.at(a * PATCH + b, tile, groups) + c]),
                         );
