@@ -57,8 +57,8 @@ fn stems_of_known_networks() {
         Conv { pads: [2, 2, 3, 3], stride: [2, 2], ..Conv::new([2, 37, 61, 3], 40, [7, 7]) },
         Conv { pads: [2, 2, 2, 2], stride: [4, 4], ..Conv::new([1, 67, 99, 3], 16, [11, 11]) },
         Conv { pads: [1, 1, 1, 1], ..Conv::new([1, 19, 50, 32], 100, [3, 3]) },
-        Conv { pads: [2, 2, 2, 2], ..Conv::new([1, 28, 28, 16], 20, [5, 5]) },
-        Conv { pads: [1, 1, 1, 1], stride: [2, 2], ..Conv::new([1, 50, 50, 32], 17, [3, 3]) },
+        Conv { pads: [2, 2, 2, 2], stride: [2, 2], ..Conv::new([1, 48, 44, 16], 20, [5, 5]) },
+        Conv { pads: [1, 1, 2, 2], ..Conv::new([1, 25, 30, 32], 17, [4, 4]) },
     ];
     assert!(cases.iter().all(winograd::pays));
     let failures: Vec<String> = cases.iter().flat_map(|conv| failures(conv, 3, conv.rows() / 3 + 1)).collect();

@@ -7,7 +7,7 @@ use signbit_kernels::{
     Conv, Isa, PackedWeights, Padding, Thresholds, bits, conv,
     elementwise::{self, Elementwise},
     isa::Reference,
-    real, threshold, weights, winograd,
+    real, threshold, weights,
 };
 
 use crate::{Mode, machine, say};
@@ -103,10 +103,6 @@ pub fn compare(isas: impl Iterator<Item = Isa>, mode: Mode) -> Vec<Summary> {
         for _ in 0..12 {
             let shape = Conv { padding: Padding::Zero, ..random(&mut rng) };
             real(&shape, &mut rng, &mut summaries);
-        }
-        for (kernel, stride, c_in) in [(7, 2, 3), (3, 1, 17), (5, 1, 16)] {
-            let shape = Conv { stride: [stride; 2], pads: [1; 4], ..Conv::new([1, 29, 33, c_in], 20, [kernel; 2]) };
-            winograd(&shape, &mut rng, &mut summaries);
         }
         for channels in [1, 7, 16, 24, 33, 64] {
             steps(channels, &mut rng, &mut summaries);
@@ -289,26 +285,6 @@ fn real(shape: &Conv, rng: &mut Rng, summaries: &mut [Summary]) {
     for summary in summaries {
         summary.cases += 1;
         summary.check("conv2d", shape, &run(summary.isa), &expected);
-    }
-}
-
-/// A real convolution by minimal filtering. `shape` is one of which it is made so.
-fn winograd(shape: &Conv, rng: &mut Rng, summaries: &mut [Summary]) {
-    let mut numbers = |len: usize| -> Vec<f32> { (0..len).map(|_| rng.next() as f32 / 1e9 - 2.0).collect() };
-    let x = numbers(shape.n * shape.h * shape.w * shape.c_in);
-    let (ohwi, bias) = (numbers(shape.c_out * shape.k()), numbers(shape.c_out));
-    let mut w = vec![0.0; winograd::pack_len(shape)];
-    winograd::pack(shape, &ohwi, &mut w);
-    let mut scratch = vec![f32::NAN; winograd::scratch_len(shape)];
-    let mut run = |isa: Isa| {
-        let mut out = vec![f32::NAN; shape.rows() * shape.out_w() * shape.c_out];
-        winograd::conv2d(isa, shape, &x, &w, Some(&bias), 0..shape.rows(), &mut scratch, &mut out);
-        to_bits(&out)
-    };
-    let expected = run(REFERENCE);
-    for summary in summaries {
-        summary.cases += 1;
-        summary.check("winograd", shape, &run(summary.isa), &expected);
     }
 }
 

@@ -201,7 +201,8 @@ fn others(isa: Isa, conv: &Conv, rng: &mut Rng, tally: &mut Tally) {
         });
         if winograd::pays(&zero) {
             floats("winograd", outputs * zero.c_out, &|isa, out| {
-                let (mut packed, mut scratch) = (vec![0.0; winograd::pack_len(&zero)], vec![0.0; winograd::scratch_len(&zero)]);
+                let (mut packed, mut scratch) =
+                    (vec![0.0; winograd::pack_len(&zero)], vec![0.0; winograd::scratch_len(&zero)]);
                 winograd::pack(&zero, &w, &mut packed);
                 winograd::conv2d(isa, &zero, &plain, &packed, Some(&bias), 0..zero.rows(), &mut scratch, out);
             });

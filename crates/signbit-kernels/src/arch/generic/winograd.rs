@@ -44,10 +44,8 @@ fn load(x: &[f32], at: usize) -> V {
 #[inline(always)]
 pub(crate) fn conv<L: Lanes, const P: usize>(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
     match job.sizes.tile {
-        2 => job.run::<L, P, 2>(rows, scratch, out),
         3 => job.run::<L, P, 3>(rows, scratch, out),
-        4 => job.run::<L, P, 4>(rows, scratch, out),
-        _ => job.run::<L, P, 5>(rows, scratch, out),
+        _ => job.run::<L, P, 4>(rows, scratch, out),
     }
 }
 
