@@ -54,7 +54,7 @@ impl Pooled {
 
     /// Numbers of scratch: samples take turns with them.
     pub(crate) fn scratch_len(&self) -> usize {
-        self.waiting * self.real.conv.out_w() * self.real.conv.c_out
+        (self.waiting + self.real.unit() - 1) * self.real.conv.out_w() * self.real.conv.c_out
     }
 
     pub(super) fn run(&self, values: Values<'_>, workers: &Workers, step: &Step, scratch: &mut [f32], out: &mut [f32]) {
@@ -76,8 +76,8 @@ impl Pooled {
         }
     }
 
-    /// Brings rows `wanted` of a sample's convolution to the beginning of the scratch, where rows `made` are. Returns
-    /// `wanted`.
+    /// Brings rows `wanted` of a sample's convolution to the beginning of the scratch, where rows `made` are, and those behind
+    /// them that are made together with the last. Returns them all.
     fn convolve(
         &self,
         values: Values<'_>,
@@ -88,13 +88,15 @@ impl Pooled {
         wanted: Range<usize>,
         scratch: &mut [f32],
     ) -> Range<usize> {
-        let conv = &self.real.conv;
+        let (conv, unit) = (&self.real.conv, self.real.unit());
         let row = conv.out_w() * conv.c_out;
+        // So the next rows begin where a unit does.
+        let wanted = wanted.start..wanted.end.next_multiple_of(unit).min(conv.out_h());
         // Neighbouring windows overlap, or leave rows out.
         let kept = wanted.start.clamp(made.start, made.end)..made.end;
         scratch.copy_within((kept.start - made.start) * row..made.len() * row, 0);
         let first = sample * conv.out_h() + wanted.start + kept.len();
-        let cut = Rows { unit: self.real.unit(), ..self.cut(values, step, row) };
+        let cut = Rows { unit, ..self.cut(values, step, row) };
         workers.for_rows(&mut scratch[kept.len() * row..wanted.len() * row], cut, |at, out| {
             let rows = first + at..first + at + out.len() / row;
             self.real.run(values, step.inputs[0], &Part::Rows(rows), out);
