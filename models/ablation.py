@@ -113,14 +113,14 @@ def table():
     found = json.loads(RESULTS.read_text())
     base = [entry["accuracy"] for entry in found.values() if entry["group"] == "base"]
     mean = statistics.mean(base)
-    text = "| method | test accuracy | against the base, points | training, s | bytes | bits compared by `verify` |\n|---|---|---|---|---|---|\n"
+    text = "| method | test accuracy | against the base, points | bytes | bits compared by `verify` |\n|---|---|---|---|---|\n"
     for entry in found.values():
         what = entry["text"] if entry["group"] == "base" else f"{entry['group']}: {entry['text']}"
         gain = f"{100 * (entry['accuracy'] - mean):+.2f}"
         verified = entry.get("verified")
         bits = f"{verified['bits']:,}, 0 differ" if verified else "no bits to compare"
         size = f"{entry['bytes']:,}" if "bytes" in entry else ""
-        text += f"| {what} | {make.percent(entry['accuracy'])} | {gain} | {entry['training_seconds']} | {size} | {bits} |\n"
+        text += f"| {what} | {make.percent(entry['accuracy'])} | {gain} | {size} | {bits} |\n"
     spread = f"The base's {len(base)} seeds have {make.percent(mean)} in the mean, {make.percent(min(base))} to {make.percent(max(base))}."
     return f"{text}\n{spread}\n"
 
