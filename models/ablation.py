@@ -28,7 +28,7 @@ INTRODUCTION = """# What each method is worth
 One network, one small budget, one change at a time: `binarynet` of width 16 on CIFAR-10, {epochs} epochs on one thread. It says which
 methods help a short training of a small network; a long one of a large network may order them otherwise (teachers and two steps, for
 instance, are made for long trainings). The two steps share the {epochs} epochs. The teacher has its own {epochs}, which are not counted.
-Where a row names no other, the learning rate is the base's, which suits a method less that makes gradients smaller: `alpha_k`, `swish_sign`, SGD.
+Nothing is tuned for a row: where it names no other, the learning rate is the base's, and `alpha_k`, `swish_sign` or SGD may want another.
 
 ```sh
 signbit data fetch cifar10
