@@ -141,6 +141,7 @@ pub(crate) trait Lanes: Copy {
     /// Stores the products of `P` rows with each matrix.
     #[inline(always)]
     fn store_matrices<const P: usize>(matrices: &Matrices<'_>, out: &mut [f32]) {
+        matrices.check(P, out);
         let one = Places { count: 1, x: 0, w: 0 };
         for i in 0..matrices.count {
             let (x, w) = (&matrices.x[i * matrices.x_step..], &matrices.w[i * matrices.len..]);
