@@ -21,7 +21,8 @@ pub struct Options {
     /// Whether large real convolutions are made by minimal filtering ([`signbit_kernels::winograd`]) where that pays: a
     /// third of the multiplications of a 7x7 stem. Default: false. Their sums are then rounded at other places than
     /// [`signbit_model::interpreter`] has it, some 1e-6 away, and a bit behind them may flip; instruction sets, threads, batch and
-    /// fusion still change nothing.
+    /// fusion still change nothing. Each thread keeps scratch of its own from its first such layer on, which counts for the
+    /// memory limit.
     pub winograd: bool,
     /// Bytes that a session may take, so that a small file that describes a huge network is refused before
     /// anything is allocated for it. Default: [`Options::MEMORY_LIMIT`].

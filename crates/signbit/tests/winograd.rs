@@ -96,3 +96,25 @@ fn near_the_default_and_the_same_everywhere() {
         }
     }
 }
+
+/// Each thread's scratch counts.
+#[cfg(feature = "rayon")]
+#[test]
+fn scratch_is_within_the_memory_limit() {
+    let model = network(Shape::new(130, 150, 3), true);
+    let fits = |threads, memory_limit| {
+        let options = Options { winograd: true, threads, memory_limit, ..Options::default() };
+        match Session::new(&model, options) {
+            Ok(_) => true,
+            Err(signbit::Error::MemoryLimit { .. }) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    // The least that one thread is content with.
+    let (mut low, mut high) = (0, Options::MEMORY_LIMIT);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if fits(1, middle) { high = middle } else { low = middle }
+    }
+    assert!(fits(1, high) && !fits(2, high) && fits(2, 2 * high), "{high}");
+}

@@ -53,8 +53,8 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let out = args.json.out();
-    let isas = isas(args.isa.as_deref())?;
     let best = isa_from_env()?;
+    let isas = isas(args.isa.as_deref(), best)?;
     let mut loaded = files::run(&args.run)?;
     let model = files::model(&args.model)?.into_data();
     let header = &loaded.header;
@@ -66,7 +66,10 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         false => args.threads.clone(),
     };
     threads.dedup();
-    let pictures = first(&data.test, args.first);
+    let pictures = match args.first {
+        Some(n) => first(&data.test, n),
+        None => data.test,
+    };
     let limit = |isa| (args.isa.is_none() && isa != best).then_some(BESIDE);
     let way = |isa, threads| Way { isa, threads, limit: limit(isa) };
     let ways: Vec<_> = isas.iter().flat_map(|&isa| threads.iter().map(move |&threads| way(isa, threads))).collect();
@@ -156,7 +159,7 @@ fn within<E>(
     let (begin, mut n) = (Instant::now(), 1);
     loop {
         let start = Instant::now();
-        let report = verify(&first(pictures, Some(n)))?;
+        let report = if n < pictures.len() { verify(&first(pictures, n)) } else { verify(pictures) }?;
         let left = limit.saturating_sub(begin.elapsed());
         let more = (left.as_secs_f64() / start.elapsed().as_secs_f64()).min(16.0) as usize;
         if more < 2 || report.samples == pictures.len() || !report.identical() {
@@ -197,22 +200,20 @@ fn as_json(isa: Isa, threads: usize, report: &Report) -> Value {
     })
 }
 
-fn isas(name: Option<&str>) -> Result<Vec<Isa>, Failure> {
+/// The instruction sets of a name; without one `best` alone where the environment chose it, else before the others.
+fn isas(name: Option<&str>, best: Isa) -> Result<Vec<Isa>, Failure> {
     let chosen = std::env::var_os("SIGNBIT_ISA").is_some_and(|name| !name.is_empty());
     match name {
         Some("all") => Ok(Isa::all().collect()),
         Some(name) => Ok(vec![isa_by_name(name)?]),
-        None if chosen => Ok(vec![isa_from_env()?]),
-        None => {
-            let best = isa_from_env()?;
-            Ok(std::iter::once(best).chain(Isa::all().filter(|&isa| isa != best)).collect())
-        }
+        None if chosen => Ok(vec![best]),
+        None => Ok(std::iter::once(best).chain(Isa::all().filter(|&isa| isa != best)).collect()),
     }
 }
 
 /// The first `n` pictures, or all.
-fn first(pictures: &Pictures, n: Option<usize>) -> Pictures {
-    let n = n.unwrap_or(usize::MAX).min(pictures.len());
+fn first(pictures: &Pictures, n: usize) -> Pictures {
+    let n = n.min(pictures.len());
     Pictures {
         shape: pictures.shape,
         labels: pictures.labels[..n].to_vec(),

@@ -32,11 +32,9 @@ pub(crate) struct Pooled {
 
 impl Pooled {
     /// Rows of the output to make at once, and rows of a convolution's output `conv` that these read at most; `None` where
-    /// it would not pay. The convolution makes `unit` rows together.
-    pub(crate) fn rows(conv: Shape, window: &Window, unit: usize) -> Option<[usize; 2]> {
+    /// it would not pay.
+    pub(crate) fn rows(conv: Shape, window: &Window) -> Option<[usize; 2]> {
         let at_once = window.outputs_of(WAITING / (conv.w * conv.c)).max(1);
-        // New rows of the convolution are whole units of it.
-        let at_once = if at_once < unit { at_once } else { at_once - at_once % unit };
         let waiting = window.inputs_of(at_once);
         (conv.elements() >= 2 * WAITING && waiting <= conv.h / 2).then_some([at_once, waiting])
     }

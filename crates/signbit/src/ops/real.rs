@@ -40,6 +40,14 @@ impl Method {
         }
     }
 
+    /// Bytes of scratch of each thread.
+    pub(crate) fn scratch_bytes(self, conv: &Conv) -> usize {
+        match self {
+            Self::FixedOrder => 0,
+            Self::Winograd => winograd::scratch_len(conv).saturating_mul(size_of::<f32>()),
+        }
+    }
+
     /// Bytes of the packed weights; `conv` is valid.
     pub(crate) fn packed_bytes(self, isa: Isa, conv: &Conv) -> usize {
         self.packed_len(isa, conv).saturating_mul(size_of::<f32>())

@@ -183,18 +183,16 @@ fn pooling_after_real(fusion: &mut Fusion<'_>, s: usize) -> bool {
         return false;
     };
     let value = step.inputs[0];
+    let Some(rows) = Pooled::rows(fusion.types[value].shape, window) else {
+        return false;
+    };
     let Some((p, maker)) = fusion.only_for_this(value) else {
         return false;
     };
-    let Kernel::F32(F32Kernel::Real(real)) = &maker.kernel else {
-        return false;
-    };
-    if maker.stages.iter().any(Stage::reads_operand) {
+    let alone = !maker.stages.iter().any(Stage::reads_operand);
+    if !matches!(maker.kernel, Kernel::F32(F32Kernel::Real(_))) || !alone {
         return false;
     }
-    let Some(rows) = Pooled::rows(fusion.types[value].shape, window, real.unit()) else {
-        return false;
-    };
     let stages = fusion.steps[p].as_mut().map(|maker| std::mem::take(&mut maker.stages)).unwrap_or_default();
     fusion.join(p, s, |real, pool| match (real, pool) {
         (Kernel::F32(F32Kernel::Real(real)), Kernel::F32(F32Kernel::Pool(window, pooling))) => {

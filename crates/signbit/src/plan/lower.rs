@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use signbit_kernels::bits::{copy_bits, words};
 use signbit_kernels::pool::Pooling;
 use signbit_kernels::shape::{Conv, Padding as KernelPadding, ShapeError};
-use signbit_kernels::{
-    Isa,
-    bits::{copy_bits, words},
-};
 use signbit_model::{
     DType, Geometry, Model, ModelError, Node, NodeError, Op, Padding, Shape, Tensor, TransposedGeometry, ValueType,
 };
@@ -47,8 +44,7 @@ pub(super) fn steps(
             x: types[inputs[0]],
             second: inputs.get(1).map(|&value| types[value]),
             y: types[i + 1].shape,
-            isa: options.isa,
-            winograd: options.winograd,
+            options,
             budget,
         };
         let (kernel, stages) = lowering.kernel()?;
@@ -74,9 +70,7 @@ struct Lowering<'a> {
     second: Option<ValueType>,
     /// The output's shape.
     y: Shape,
-    isa: Isa,
-    /// Whether large real convolutions may be made by minimal filtering.
-    winograd: bool,
+    options: &'a Options,
     budget: &'a Budget,
 }
 
@@ -189,14 +183,16 @@ impl Lowering<'_> {
         let conv = self.checked(conv)?;
         let bias = bias.map(|name| self.f32(name)).transpose()?;
         let weights = self.real_weights(weight)?;
-        let method = Method::of(&conv, self.winograd);
+        let method = Method::of(&conv, self.options.winograd);
+        let scratch = (method.scratch_bytes(&conv) as u64).saturating_mul(self.options.threads as u64);
+        self.budget.take(&self.node.name, scratch)?;
         Ok(Kernel::F32(F32Kernel::Real(self.real_layer(conv, method, &weights, bias)?)))
     }
 
     fn real_layer(&self, conv: Conv, method: Method, weights: &[f32], bias: Option<&[f32]>) -> Result<Real, Error> {
-        let bytes = method.packed_bytes(self.isa, &conv);
+        let bytes = method.packed_bytes(self.options.isa, &conv);
         self.budget.take(&self.node.name, bytes as u64)?;
-        Real::new(self.isa, conv, method, weights, bias).ok_or_else(|| self.no_memory(bytes))
+        Real::new(self.options.isa, conv, method, weights, bias).ok_or_else(|| self.no_memory(bytes))
     }
 
     /// The numbers of a tensor, bits as +1.0 and -1.0.
@@ -230,9 +226,9 @@ impl Lowering<'_> {
     }
 
     fn binary_layer(&self, conv: Conv, rows: &[u64]) -> Result<Binary, Error> {
-        let bytes = Binary::packed_bytes(self.isa, &conv);
+        let bytes = Binary::packed_bytes(self.options.isa, &conv);
         self.budget.take(&self.node.name, bytes as u64)?;
-        Binary::new(self.isa, conv, rows).ok_or_else(|| self.no_memory(bytes))
+        Binary::new(self.options.isa, conv, rows).ok_or_else(|| self.no_memory(bytes))
     }
 
     fn real_transposed(

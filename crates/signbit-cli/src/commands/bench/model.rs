@@ -64,7 +64,8 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), Failure> {
     if args.profile {
         return profile::tell(out, &settings, &bits.profile(&input, args.batch)?);
     }
-    let mut twin = f32_twin(model.data())?.session(options)?;
+    // In the fixed order, as it is called.
+    let mut twin = f32_twin(model.data())?.session(Options { winograd: false, ..options })?;
     let pairs = in_turns([&mut bits, &mut twin], &input, args.batch, 0.4 * args.seconds)?;
     let by_threads = if threads > 1 {
         let mut one = model.session(Options { threads: 1, ..options })?;

@@ -149,7 +149,8 @@ fn store_matrices<const P: usize, const R: usize>(matrices: &Matrices<'_>, out: 
             // SAFETY: `check` saw to it that all rows of the last matrix lie within `x`.
             rows[p] = unsafe { rows[p].add(i * x_step + p * row) };
         }
-        let sums = added_row([Sums::<R>::zero(); P], rows, &w[i * len..][..len]);
+        // SAFETY: a row has `len` numbers, by `check` too.
+        let sums = unsafe { added_row([Sums::<R>::zero(); P], rows, &w[i * len..][..len]) };
         for p in 0..P {
             for r in 0..R {
                 // SAFETY: `check` saw to it that there is room for the sums of the last matrix.
@@ -171,15 +172,19 @@ fn added<const P: usize, const R: usize>(mut all: [Sums<R>; P], run: &Run<'_>) -
                 x[p] = unsafe { x[p].add(row * run.rows.x + column * run.columns.x + p * run.pixel) };
             }
             let w = &run.w[row * run.rows.w + column * run.columns.w..][..run.len];
-            all = added_row(all, x, w);
+            // SAFETY: as above; from each of `x` on there are `len` numbers, as many as weights.
+            all = unsafe { added_row(all, x, w) };
         }
     }
     all
 }
 
 /// The sums with the products of as many numbers as there are weights added, which lie at each of `x`.
+///
+/// # Safety
+/// There are as many numbers from each of `x` on as weights.
 #[inline(always)]
-fn added_row<const P: usize, const R: usize>(
+unsafe fn added_row<const P: usize, const R: usize>(
     mut all: [Sums<R>; P],
     mut x: [*const f32; P],
     w: &[[f32; LANES]],
@@ -188,7 +193,7 @@ fn added_row<const P: usize, const R: usize>(
     let (steps, rest) = w.as_chunks::<STEPS>();
     for w in steps {
         for k in 0..STEPS {
-            // SAFETY: the callers saw to it that there are as many numbers at `x` as weights.
+            // SAFETY: the caller answers for it.
             unsafe { add_step(&mut all, &x, k, &w[k]) };
         }
         for p in 0..P {
