@@ -1,13 +1,16 @@
 //! `signbit zoo`: the networks that can be trained, and what each is made of.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use signbit_model::{Shape, SizeTable};
+use signbit_model::{Shape, SizeTable, file};
 use signbit_train::recipe::{Recipe, RecipeError};
 use signbit_train::zoo::{self, Count, ENTRIES, Entry};
 
 use crate::args::{JsonArg, count};
 use crate::failure::Failure;
+use crate::files;
 use crate::output::{grouped, table};
 
 /// Most pixels of a side of `--input`.
@@ -49,7 +52,11 @@ struct ListArgs {
 #[command(after_help = "\
 EXAMPLE:
   signbit zoo show birealnet-18
-  signbit zoo show bireal-resnet20 --width 16 --json")]
+  signbit zoo show bireal-resnet20 --width 16 --json
+  signbit zoo show quicknet -o quicknet.signbit; signbit bench quicknet.signbit
+
+A file of --output has the weights of before the first step: its speed, memory and bytes are those of the trained network, its
+answers mean nothing.")]
 struct ShowArgs {
     /// The network, of those that `signbit zoo list` names
     name: String,
@@ -62,6 +69,9 @@ struct ShowArgs {
     /// Channels of the first stage; units of mlp's hidden layers [default: as published]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
+    /// Pack it untrained into this file too, to see its speed on this machine before any training
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     json: JsonArg,
 }
@@ -84,9 +94,7 @@ struct Sized {
 
 impl Sized {
     fn of(entry: &'static Entry, input: Shape, classes: usize, width: Option<usize>) -> Result<Self, Failure> {
-        let base = Recipe::by_name(entry.name)?;
-        let recipe = Recipe { width: width.unwrap_or(base.width), ..base };
-        let network = zoo::blank(&recipe, input, classes)?;
+        let network = zoo::blank(&recipe_of(entry, width)?, input, classes)?;
         let (count, model) = (Count::of(&network), network.pack()?);
         Ok(Self { entry, input, classes, count, size: SizeTable::of(&model)? })
     }
@@ -118,6 +126,12 @@ impl Sized {
     }
 }
 
+/// The recipe of a network, of another width where one is given.
+fn recipe_of(entry: &Entry, width: Option<usize>) -> Result<Recipe, Failure> {
+    let base = Recipe::by_name(entry.name)?;
+    Ok(Recipe { width: width.unwrap_or(base.width), ..base })
+}
+
 /// A percentage without the digits that f64 would add.
 fn rounded(percent: f32) -> f64 {
     (f64::from(percent) * 100.0).round() / 100.0
@@ -136,6 +150,9 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
 
 fn show(args: &ShowArgs) -> Result<(), Failure> {
     let out = args.json.out();
+    if let Some(path) = &args.output {
+        files::check_output(path)?;
+    }
     let entry = zoo::entry_of(&args.name).ok_or_else(|| RecipeError::Network(args.name.clone()))?;
     let (input, classes) = (args.input.unwrap_or(entry.input), args.classes.unwrap_or(entry.classes));
     let sized = Sized::of(entry, input, classes, args.width)?;
@@ -157,6 +174,11 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     }
     out.headed(&sized.size)?;
     let mut document = sized.json();
+    if let Some(path) = &args.output {
+        file::save(&zoo::build(&recipe_of(entry, args.width)?, input, classes)?.pack()?, path)?;
+        out.text(format_args!("untrained: {}", path.display()))?;
+        document["model"] = json!(path.to_string_lossy());
+    }
     document["size"] = serde_json::to_value(&sized.size).unwrap_or_default();
     out.json(&document)
 }
