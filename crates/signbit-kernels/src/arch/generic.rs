@@ -1,5 +1,5 @@
 //! Pooling and the scale map: the same code for every instruction set, compiled once for each. The
-//! real convolution is in [`real`], the epilogues are in [`elementwise`], the
+//! real convolution is in [`real`], its lanes in registers of x86-64 in `registers`, the epilogues are in [`elementwise`], the
 //! pooling of real numbers in [`pool`], the binary convolutions of small groups are
 //! in [`spread`] and [`depthwise`].
 
@@ -8,6 +8,8 @@ mod depthwise;
 pub(crate) mod elementwise;
 pub(crate) mod pool;
 pub(crate) mod real;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod registers;
 pub(crate) mod spread;
 pub(crate) mod winograd;
 

@@ -10,14 +10,14 @@ mod depthwise;
 mod gemv;
 mod kernel;
 mod pack;
-mod real;
+pub(super) mod real;
 mod rows;
 mod store;
 
 use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
-use super::generic::winograd::Job;
+use super::generic::{registers::Sums, winograd::Job};
 use crate::{conv::Out, elementwise::Elementwise, isa::Avx2, pool::Pooling, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
@@ -91,7 +91,7 @@ pub(crate) fn real_conv(
     #[target_feature(enable = "avx2")]
     fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
         // Five pixels of 16 lanes are ten of the sixteen registers; with six, the compiler runs out of them.
-        super::generic::real::conv::<real::Sums<2>, 5>(conv, x, w, bias, rows, out);
+        super::generic::real::conv::<Sums<real::Ymm, 2>, 5>(conv, x, w, bias, rows, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(conv, x, w, bias, rows, out) }
@@ -100,7 +100,7 @@ pub(crate) fn real_conv(
 pub(crate) fn winograd(_: Avx2, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
     #[target_feature(enable = "avx2")]
     fn stamped(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
-        super::generic::winograd::conv::<real::Sums<2>, 5>(job, rows, scratch, out);
+        super::generic::winograd::conv::<Sums<real::Ymm, 2>, 5>(job, rows, scratch, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
     unsafe { stamped(job, rows, scratch, out) }

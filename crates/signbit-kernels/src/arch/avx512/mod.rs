@@ -12,7 +12,7 @@ mod store;
 use core::ops::Range;
 
 use super::avx2;
-use super::generic::winograd::Job;
+use super::generic::{registers::Sums, winograd::Job};
 use crate::{
     conv::Out,
     elementwise::Elementwise,
@@ -84,7 +84,7 @@ pub(crate) fn real_conv(
     #[target_feature(enable = "avx512f")]
     fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
         // Eight pixels are enough to hide the latency of the additions, and few are left over in a row of 8, 16 or 56.
-        super::generic::real::conv::<real::Sums, 8>(conv, x, w, bias, rows, out);
+        super::generic::real::conv::<Sums<real::Zmm, 1>, 8>(conv, x, w, bias, rows, out);
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
     unsafe { stamped(conv, x, w, bias, rows, out) }
@@ -93,7 +93,7 @@ pub(crate) fn real_conv(
 pub(crate) fn winograd(_: Avx512Bw, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
     #[target_feature(enable = "avx512f")]
     fn stamped(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
-        super::generic::winograd::conv::<real::Sums, 8>(job, rows, scratch, out);
+        super::generic::winograd::conv::<Sums<real::Zmm, 1>, 8>(job, rows, scratch, out);
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
     unsafe { stamped(job, rows, scratch, out) }

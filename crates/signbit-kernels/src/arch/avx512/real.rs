@@ -1,56 +1,57 @@
-//! The lanes of the real convolution in one register.
+//! The register of the real convolution: one for all 16 lanes, and one of AVX2 for half of them.
 
 use core::arch::x86_64::*;
 
-use crate::{arch::generic::real::Lanes, real::LANES};
+use crate::{
+    arch::generic::{
+        real::{Matrices, Run},
+        registers::{self, Register, Sums, stamped},
+    },
+    real::LANES,
+};
 
-/// The sums of 16 output channels. Made by code that has AVX-512 F only: [`super::real_conv`].
+/// A register of 16 numbers. Made by code that has AVX-512 F only: [`super::real_conv`].
 #[derive(Clone, Copy)]
-pub(super) struct Sums(__m512);
+pub(super) struct Zmm(__m512);
 
-/// A register of numbers.
-#[inline(always)]
-fn load(x: &[f32; LANES]) -> __m512 {
-    // SAFETY: `x` has 16 lanes; the callers are compiled into code that has AVX-512 F.
-    unsafe { _mm512_loadu_ps(x.as_ptr()) }
-}
+stamped!(Zmm, crate::arch::avx2::real::Ymm, "avx512f");
 
-/// `sum + x * w` with two roundings.
-#[inline(always)]
-fn add(sum: __m512, x: __m512, w: __m512) -> __m512 {
-    // SAFETY: the callers are compiled into code that has AVX-512 F.
-    unsafe { _mm512_add_ps(sum, _mm512_mul_ps(x, w)) }
-}
-
-impl Lanes for Sums {
-    type Half = Self;
-    const HALF: bool = false;
+impl Register for Zmm {
+    const LEN: usize = 16;
 
     #[inline(always)]
     fn zero() -> Self {
-        // SAFETY: the caller is compiled into code that has AVX-512 F.
+        // SAFETY: the caller is compiled into code that has AVX-512 F, here and below.
         Self(unsafe { _mm512_setzero_ps() })
     }
 
     #[inline(always)]
-    fn add<const P: usize>(sums: &mut [Self; P], x: [f32; P], w: &[f32; LANES]) {
-        let w = load(w);
-        for p in 0..P {
-            // SAFETY: the caller is compiled into code that has AVX-512 F.
-            sums[p].0 = add(sums[p].0, unsafe { _mm512_set1_ps(x[p]) }, w);
-        }
+    fn splat(x: f32) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm512_set1_ps(x) })
     }
 
     #[inline(always)]
-    fn add_each(self, x: &[f32; LANES], w: &[f32; LANES]) -> Self {
-        Self(add(self.0, load(x), load(w)))
+    fn plus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
     }
 
     #[inline(always)]
-    fn get(self) -> [f32; LANES] {
-        let mut out = [0.0; LANES];
-        // SAFETY: `out` has 16 lanes; the caller is compiled into code that has AVX-512 F.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), self.0) };
-        out
+    fn times(self, other: Self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(x: *const f32) -> Self {
+        // SAFETY: the caller answers for the numbers; the instructions as above.
+        Self(unsafe { _mm512_loadu_ps(x) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, out: *mut f32) {
+        // SAFETY: the caller answers for the room; the instructions as above.
+        unsafe { _mm512_storeu_ps(out, self.0) }
     }
 }

@@ -1,5 +1,10 @@
-//! How the weights lie: 8 output channels side by side, each with its dense words of K. Per group and 8 channels follow the words
-//! of K, 8 each: word `i` belongs to output channel `i` of the 8, and is 0 beyond the last one.
+//! How the weights lie: 8 output channels side by side, a register. Per group follow the blocks of output channels, 4 registers
+//! each and then 2 and 1 for what is left; per block the words of K, for each of them the registers of the block.
+//!
+//! Word `i` of a register belongs to output channel `i` of its 8, and is 0 beyond the last one. K has whole words for each tap,
+//! whose bits beyond the last input channel are 0, as those of a pixel are.
+
+use core::ops::Range;
 
 use crate::{
     arch::{avx2, generic::spread::is_sliced},
@@ -10,19 +15,51 @@ use crate::{
 /// Output channels of a register.
 pub(super) const LANES: usize = 8;
 
-/// Below this many output channels per group most lanes would be empty.
-const MIN_CHANNELS: usize = 4;
+/// Registers of output channels of a block, at most.
+pub(super) const VECTORS: usize = 4;
 
-/// Whether the layout here is used, or else that of AVX2.
+/// Columns of taps, at most.
+pub(super) const MAX_KW: usize = 16;
+
+/// Below this many output channels per group most lanes would be empty.
+const MIN_OUT: usize = 4;
+
+/// Below this many input channels most bits of a word would be.
+const MIN_IN: usize = 33;
+
+/// Whether the layout here is used, or else that of AVX2: words of a pixel that belong to one group, and lanes that are
+/// not empty.
 pub(crate) fn has_lanes(conv: &Conv) -> bool {
-    conv.group_out() >= MIN_CHANNELS && !is_sliced(conv)
+    let whole = conv.groups == 1 && conv.c_in >= MIN_IN || conv.group_in().is_multiple_of(64);
+    whole && conv.group_out() >= MIN_OUT && conv.kernel[1] <= MAX_KW && !is_sliced(conv)
+}
+
+/// Words of K.
+pub(super) fn k_words(conv: &Conv) -> usize {
+    conv.taps() * words(conv.group_in())
+}
+
+/// The blocks of output channels of a group, as ranges of registers.
+pub(super) fn blocks(conv: &Conv) -> impl Iterator<Item = Range<usize>> {
+    let vectors = conv.group_out().div_ceil(LANES);
+    let mut next = 0;
+    core::iter::from_fn(move || {
+        let start = next;
+        next += match vectors - start {
+            0 => return None,
+            1 => 1,
+            2 | 3 => 2,
+            _ => VECTORS,
+        };
+        Some(start..next)
+    })
 }
 
 pub(crate) fn packed_len(conv: &Conv) -> usize {
     if !has_lanes(conv) {
         return avx2::packed_len(conv);
     }
-    conv.groups * conv.group_out().div_ceil(LANES) * words(conv.k()) * LANES
+    conv.groups * conv.group_out().div_ceil(LANES) * k_words(conv) * LANES
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
@@ -30,13 +67,19 @@ pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
         return avx2::pack_weights(conv, rows, out);
     }
     out.fill(0);
-    let (k, len) = (conv.k(), words(conv.k()));
-    let mut registers = out.as_chunks_mut::<LANES>().0.chunks_exact_mut(len);
-    for group in rows.chunks_exact(conv.group_out() * len) {
-        for (rows, out) in group.chunks(LANES * len).zip(&mut registers) {
-            for (lane, row) in rows.chunks_exact(len).enumerate() {
-                for (i, out) in out.iter_mut().enumerate() {
-                    out[lane] = read_bits(row, i * 64, 64.min(k - i * 64));
+    let (c, tap_words) = (conv.group_in(), words(conv.group_in()));
+    let row_len = words(conv.k());
+    let mut out = out.as_chunks_mut::<LANES>().0;
+    for group in rows.chunks_exact(conv.group_out() * row_len) {
+        for block in blocks(conv) {
+            let vectors = block.len();
+            let (registers, rest) = out.split_at_mut(vectors * k_words(conv));
+            out = rest;
+            let channels = block.start * LANES..conv.group_out().min(block.end * LANES);
+            for (i, row) in group.chunks_exact(row_len).skip(channels.start).take(channels.len()).enumerate() {
+                for (k, registers) in registers.chunks_exact_mut(vectors).enumerate() {
+                    let (tap, bit) = (k / tap_words, k % tap_words * 64);
+                    registers[i / LANES][i % LANES] = read_bits(row, tap * c + bit, 64.min(c - bit));
                 }
             }
         }

@@ -2,134 +2,233 @@
 //!
 //! A register holds the same 64 bits of K of 8 output channels. Against it goes, broadcast, the word of activations of a
 //! pixel: XOR, popcount and addition are 512 terms in three instructions, less than the table of the other kernels takes, and
-//! the sums of 8 channels are the 8 lanes. Sums of 64 bits never overflow. K is dense: its taps follow each other bit by bit, so
-//! that nothing is lost on few input channels. Where a pixel has taps outside of the input that count as 0, one `vpternlogq`
-//! with a mask of bits takes the place of the XOR.
+//! the sums of 8 channels are the 8 lanes. Sums of 64 bits never overflow.
+//!
+//! Windows are read where they lie. Output pixels whose windows have the same taps inside go together, whichever columns and
+//! rows they are in. So a tap outside needs no mask: with a padding of 0 it is left out, with one of +1 or -1 its mismatches are
+//! the same for all of them and are where their sums begin. Blocks of output channels are outside of the loops over pixels,
+//! so that their weights stay in the first-level cache.
 
+mod gemv;
 mod kernel;
 mod layout;
-mod patch;
+mod store;
 
 use core::{arch::x86_64::*, ops::Range};
 
 pub(crate) use self::layout::{has_lanes, pack_weights, packed_len};
 use self::{
-    kernel::{count, zero},
-    layout::LANES,
-    patch::{PART, PIXELS, Patches},
+    kernel::{Walk, Weights, constant, count, zero},
+    layout::{LANES, MAX_KW, VECTORS, blocks, k_words},
+    store::Store,
 };
-use super::store::Channels;
 use crate::{
     bits::words,
     conv::Out,
-    shape::Conv,
-    window::{Pixels, Window},
+    shape::{Conv, Padding},
+    window::Window,
 };
 
-/// What is the same for all register blocks of one call.
-struct Job<'a> {
+/// Pixels of a register block, at most.
+const PIXELS: usize = 6;
+
+/// Words of input rows that are read for one block after the other, so that they are in the first-level cache.
+const CACHED: usize = 2048;
+
+/// Neighbouring output columns, or rows, whose windows have the same taps inside.
+#[derive(Clone)]
+struct Stretch {
+    outputs: Range<usize>,
+    taps: Range<usize>,
+}
+
+/// What is the same for all blocks of output channels of one group.
+struct Lines<'a> {
     conv: &'a Conv,
-    weights: &'a [[u64; LANES]],
-    /// Words of K.
-    len: usize,
-    /// Registers of one group.
-    vectors: usize,
+    acts: &'a [u64],
+    group: usize,
+    rows: Stretch,
+    /// Number of the first output pixel of the first row.
+    first: usize,
 }
 
-/// Neighbouring output pixels.
-struct Tile {
-    windows: [Window; PIXELS],
-    /// First pixel, counted from the start of the output, and how many.
-    start: usize,
-    pixels: usize,
-}
-
-#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
 pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
-    let count = rows.len() * conv.out_w();
-    let vectors = conv.group_out().div_ceil(LANES);
-    let job = Job { conv, weights: weights.as_chunks().0, len: words(conv.k()), vectors };
-    let mut windows = Pixels::from_row(conv, rows.start);
-    let mut patches = Patches::new(conv, acts);
-    // The bits of several parts are gathered anew for each block of output channels, and for fewer pixels.
-    let step = if job.len <= PART { PIXELS } else { 2 };
-    for start in (0..count).step_by(step) {
-        let pixels = step.min(count - start);
-        let mut tile = Tile { windows: [Window::of(conv, [0; 3]); PIXELS], start, pixels };
-        tile.windows.iter_mut().zip(windows.by_ref().take(pixels)).for_each(|(tile, window)| *tile = window);
-        let windows = &tile.windows[..pixels];
-        let all = conv.taps() * conv.group_in();
-        let masked = windows.iter().any(|window| window.bits(conv) != all as i32);
+    let (out_h, out_w) = (conv.out_h(), conv.out_w());
+    if rows.len() * out_w == 1 && gemv::is_vector(conv) {
+        return gemv::conv(conv, &acts[rows.start * words(conv.c_in)..][..words(conv.c_in)], weights, &mut out);
+    }
+    // The taps inside change with every column that has some outside, on either side.
+    let mut columns = [const { Stretch { outputs: 0..0, taps: 0..0 } }; 2 * MAX_KW + 1];
+    let mut next = 0;
+    let mut count = 0;
+    while next < out_w {
+        columns[count] = stretch(next..out_w, |x| Window::of(conv, [0, 0, x]).kx());
+        next = columns[count].outputs.end;
+        count += 1;
+    }
+    let most = (CACHED / (conv.w * words(conv.c_in))).max(1);
+    let mut row = rows.start;
+    while row < rows.end {
+        let limit = rows.end.min(row + most);
+        let part = stretch(row..limit, |row| Window::of(conv, [row / out_h, row % out_h, 0]).ky());
+        let first = (row - rows.start) * out_w;
+        row = part.outputs.end;
+        let mut lines = Lines { conv, acts, group: 0, rows: part, first };
+        let mut rest = weights.as_chunks::<LANES>().0;
         for group in 0..conv.groups {
-            if job.len <= PART {
-                patches.gather(windows, masked, group, 0..job.len);
-            }
-            match masked {
-                false => blocks::<false>(&job, &mut patches, &tile, group, &mut out),
-                true => blocks::<true>(&job, &mut patches, &tile, group, &mut out),
+            lines.group = group;
+            for vectors in blocks(conv) {
+                let (weights, behind) = rest.split_at(vectors.len() * k_words(conv));
+                rest = behind;
+                match vectors.len() {
+                    1 => block::<1>(&lines, &columns[..count], weights, vectors.start, &mut out),
+                    2 => block::<2>(&lines, &columns[..count], weights, vectors.start, &mut out),
+                    _ => block::<VECTORS>(&lines, &columns[..count], weights, vectors.start, &mut out),
+                }
             }
         }
     }
 }
 
-/// All output channels of one group at all pixels of a tile. `MASKED`: there are bits that do not count.
-#[target_feature(enable = "avx512f,avx512vpopcntdq")]
-fn blocks<const MASKED: bool>(job: &Job<'_>, patches: &mut Patches<'_>, tile: &Tile, group: usize, out: &mut Out<'_>) {
-    let mut vector = 0;
-    while vector < job.vectors {
-        let run = match (tile.pixels, job.vectors - vector) {
-            (1, 1) => block::<1, 1, MASKED>,
-            (1, 2 | 3) => block::<1, 2, MASKED>,
-            (1, _) => block::<1, 4, MASKED>,
-            (2, 1) => block::<2, 1, MASKED>,
-            (2, 2 | 3) => block::<2, 2, MASKED>,
-            (2, _) => block::<2, 4, MASKED>,
-            (_, 1) => block::<PIXELS, 1, MASKED>,
-            (_, 2 | 3) => block::<PIXELS, 2, MASKED>,
-            (_, _) => block::<PIXELS, 4, MASKED>,
-        };
-        vector += run(job, patches, tile, group, vector, out);
-    }
+/// The first of `outputs`, up to where the taps inside change.
+fn stretch(outputs: Range<usize>, taps: impl Fn(usize) -> Range<usize>) -> Stretch {
+    let inside = taps(outputs.start);
+    let end = (outputs.start + 1..outputs.end).find(|&at| taps(at) != inside).unwrap_or(outputs.end);
+    Stretch { outputs: outputs.start..end, taps: inside }
 }
 
-/// `V` registers of output channels from `vector` on at the first `P` pixels of a tile, over all of K. Returns `V`.
-#[target_feature(enable = "avx512f,avx512vpopcntdq")]
-fn block<const P: usize, const V: usize, const MASKED: bool>(
-    job: &Job<'_>,
-    patches: &mut Patches<'_>,
-    tile: &Tile,
-    group: usize,
+/// `V` registers of output channels from `vector` on, at all pixels of the lines.
+#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+fn block<const V: usize>(
+    lines: &Lines<'_>,
+    columns: &[Stretch],
+    weights: &[[u64; LANES]],
     vector: usize,
     out: &mut Out<'_>,
-) -> usize {
-    let conv = job.conv;
-    let weights = &job.weights[(group * job.vectors + vector) * job.len..][..V * job.len];
-    let rows = |part: Range<usize>| {
-        let mut rows: [&[[u64; LANES]]; V] = [&[]; V];
-        for v in 0..V {
-            rows[v] = &weights[v * job.len..][part.clone()];
+) {
+    let Lines { conv, group, ref rows, .. } = *lines;
+    let weights = weights.as_chunks::<V>().0;
+    let (start, end) = (vector * LANES, conv.group_out().min((vector + V) * LANES));
+    let channels = group * conv.group_out() + start..group * conv.group_out() + end;
+    let (pixel_words, tap_words) = (words(conv.c_in), words(conv.group_in()));
+    for columns in columns {
+        let taps = [&rows.taps, &columns.taps];
+        let inside = rows.taps.len() * columns.taps.len();
+        let (counted, begin) = match conv.padding {
+            Padding::Zero => (inside, zero()),
+            _ if inside == conv.taps() => (inside, zero()),
+            Padding::One => (conv.taps(), outside(conv, weights, taps, true)),
+            Padding::MinusOne => (conv.taps(), outside(conv, weights, taps, false)),
+        };
+        let store = Store::<V>::new(channels.clone(), (counted * conv.group_in()) as i32, out);
+        // Taps of a row that follow each other in memory are one run.
+        let joined = conv.groups == 1 && conv.dilation[1] == 1;
+        let (runs, len) = if joined { (1, columns.taps.len() * tap_words) } else { (columns.taps.len(), tap_words) };
+        let walk = Walk {
+            rows: rows.taps.len(),
+            runs,
+            words: len,
+            acts: [conv.dilation[0] * conv.w * pixel_words, conv.dilation[1] * pixel_words],
+            first: (rows.taps.start * conv.kernel[1] + columns.taps.start) * tap_words,
+            weights: [conv.kernel[1] * tap_words, tap_words],
+        };
+        let mut job = Job { lines, weights, begin, walk, store, cursor: Cursor::new(lines, columns) };
+        let mut left = rows.outputs.len() * columns.outputs.len();
+        while left > 0 {
+            left -= match left {
+                PIXELS.. => job.tile::<PIXELS>(out),
+                3.. => job.tile::<3>(out),
+                2 => job.tile::<2>(out),
+                _ => job.tile::<1>(out),
+            };
         }
-        rows
-    };
+    }
+}
+
+/// The mismatches of the taps outside, all of whose bits are `ones` or 0.
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+fn outside<const V: usize>(
+    conv: &Conv,
+    weights: &[Weights<V>],
+    [ky, kx]: [&Range<usize>; 2],
+    ones: bool,
+) -> [__m512i; V] {
     let mut sums = zero();
-    // With all pixels there is one part, see `conv`; the compiler so has one place for the largest of the loops.
-    if P == PIXELS || job.len <= PART {
-        sums = count::<P, V, MASKED>(sums, rows(0..job.len), patches.acts(job.len), patches.masks(job.len));
-    } else {
-        for start in (0..job.len).step_by(PART) {
-            let part = start..job.len.min(start + PART);
-            let len = part.len();
-            patches.gather(&tile.windows[..tile.pixels], MASKED, group, part.clone());
-            sums = count::<P, V, MASKED>(sums, rows(part), patches.acts(len), patches.masks(len));
+    for (tap, weights) in weights.chunks_exact(words(conv.group_in())).enumerate() {
+        if !(ky.contains(&(tap / conv.kernel[1])) && kx.contains(&(tap % conv.kernel[1]))) {
+            sums = constant(sums, weights, conv.group_in(), ones);
         }
     }
-    for v in 0..V {
-        let at = (vector + v) * LANES;
-        let channels = Channels::of(group * conv.group_out() + at, LANES.min(conv.group_out() - at), out);
-        for p in 0..P.min(tile.pixels) {
-            let counts = _mm512_castsi256_si512(_mm512_cvtepi64_epi32(sums[p][v]));
-            channels.store(out, conv, tile.start + p, tile.windows[p].bits(conv), counts);
+    sums
+}
+
+/// Some pixels with the same taps inside, at a block of output channels.
+struct Job<'a, const V: usize> {
+    lines: &'a Lines<'a>,
+    weights: &'a [Weights<V>],
+    begin: [__m512i; V],
+    walk: Walk,
+    store: Store<V>,
+    cursor: Cursor<'a>,
+}
+
+impl<const V: usize> Job<'_, V> {
+    /// The next `P` pixels. Returns `P`.
+    #[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+    fn tile<const P: usize>(&mut self, out: &mut Out<'_>) -> usize {
+        let Lines { conv, acts, .. } = *self.lines;
+        let (step, out_w) = (conv.stride[1] * words(conv.c_in), conv.out_w());
+        let (mut starts, mut pixels) = ([0; P], [0; P]);
+        for p in 0..P {
+            [starts[p], pixels[p]] = self.cursor.next(step, out_w);
         }
+        let sums = count([self.begin; P], self.weights, acts, starts, &self.walk);
+        for p in 0..P {
+            self.store.store(out, conv.c_out, pixels[p], &sums[p]);
+        }
+        P
     }
-    V
+}
+
+/// Goes over the output pixels of some columns in all rows of the lines.
+struct Cursor<'a> {
+    lines: &'a Lines<'a>,
+    columns: &'a Stretch,
+    row: usize,
+    column: usize,
+    /// Where the window of the row's first column begins, which wraps if that is outside.
+    start: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn new(lines: &'a Lines<'a>, columns: &'a Stretch) -> Self {
+        let row = lines.rows.outputs.start;
+        let mut cursor = Self { lines, columns, row, column: columns.outputs.start, start: 0 };
+        cursor.start = cursor.start_of_row();
+        cursor
+    }
+
+    fn start_of_row(&self) -> usize {
+        let Lines { conv, group, ref rows, .. } = *self.lines;
+        let out_h = conv.out_h();
+        let y = self.row / out_h * conv.h + self.row % out_h * conv.stride[0] + rows.taps.start * conv.dilation[0];
+        let x = (self.columns.taps.start * conv.dilation[1]).wrapping_sub(conv.pads[1]);
+        let pixel = y.wrapping_sub(conv.pads[0]).wrapping_mul(conv.w).wrapping_add(x);
+        pixel.wrapping_mul(words(conv.c_in)).wrapping_add(group * words(conv.group_in()))
+    }
+
+    /// The word of the first tap inside and the number of the next pixel; windows of a row are `step` words apart.
+    #[inline(always)]
+    fn next(&mut self, step: usize, out_w: usize) -> [usize; 2] {
+        if self.column == self.columns.outputs.end {
+            self.column = self.columns.outputs.start;
+            self.row += 1;
+            self.start = self.start_of_row();
+        }
+        let pixel = self.lines.first + (self.row - self.lines.rows.outputs.start) * out_w + self.column;
+        let word = self.start.wrapping_add(self.column * step);
+        self.column += 1;
+        [word, pixel]
+    }
 }
