@@ -5,7 +5,7 @@ Called by `infer`. Every runtime is a process that runs layers and networks on d
 made ready in all of them; then, in every round, each gets one turn, and the order turns from round to round. So whatever
 else the machine does in that minute hits all alike, and a ratio is taken within a round.
 
-Writes Markdown to stdout. The record of all rounds goes to results/infer.json, unless something was left out
+Writes Markdown to stdout. The record of all rounds goes to results/infer-ISA.json, unless something was left out
 (a suite or what it needs, cases by --only, rounds below seven); --out writes one in any case. What cannot be run is a line "skipped".
 """
 
@@ -27,7 +27,7 @@ from common import command_line, cpu, spread, versions
 
 PEERS = Path(__file__).resolve().parent.parent
 
-RECORD = PEERS / "results" / "infer.json"
+RECORDS = PEERS / "results"
 SUITES = ["layers", "networks", "chain"]
 # Rounds below which a run is a try, not a record.
 ROUNDS = 7
@@ -266,7 +266,7 @@ def arguments():
     parser.add_argument("--zoo", type=Path, metavar="DIR",
                         help="NAME/model.tflite, NAME/input.npy: what `scripts/check-peers zoo` makes in target/peers/cases/zoo")
     parser.add_argument("--models", type=Path, nargs="+", metavar="FILE", help=".signbit files of the suite chain")
-    parser.add_argument("--out", type=Path, help="record (default: results/infer.json, if nothing was left out)")
+    parser.add_argument("--out", type=Path, help="record (default: results/infer-ISA.json, if nothing was left out)")
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--signbit", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--on-demand", type=Path, required=True, help=argparse.SUPPRESS)
@@ -329,7 +329,7 @@ def main():
         peers.close()
     for peer, why in peers.skipped.items():
         print(f"skipped: {peer}: {why}")
-    out = args.out or (RECORD if is_record(args) else None)
+    out = args.out or (RECORDS / f"infer-{peers.isa()}.json" if is_record(args) else None)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record(args, started, load, peers, runs, starts), indent=1) + "\n")

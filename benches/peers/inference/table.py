@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the README's tables of inference from results/infer.json, between the two comments that mark them.
+"""Writes the README's tables of inference from results/infer-*.json, between the two comments that mark them.
 
 Each ratio is CPU time of the peer over signbit's, within a round: the median of the rounds, smallest to largest. Of several
 peers of a kind (f32, int8, LCE's settings), the one counts that leaves signbit the smallest median.
@@ -79,11 +79,19 @@ def chain(runs):
     return text
 
 
-def main():
-    record = json.loads((PEERS / "results" / "infer.json").read_text())
+def tables(path):
+    """The tables of one record, under the processor and the instruction set that it was taken on."""
+    record = json.loads(path.read_text())
     suite = lambda name: [run for run in record["runs"] if run["suite"] == name]  # noqa: E731
-    text = [layers(suite("layers")), networks(suite("networks"), record["start_and_memory"]), chain(suite("chain"))]
-    write("inference/table.py", "\n".join(text))
+    cpu, (family, model, _) = record["cpu"]["model"], record["cpu"]["family_model_stepping"]
+    about = (f"#### {record['versions']['isa']}: {cpu} (family {family}, model {model}), {record['date'][:10]}, {record['rounds']} rounds, "
+             f"[record](benches/peers/results/{path.name})\n")
+    return [about, layers(suite("layers")), networks(suite("networks"), record["start_and_memory"]), chain(suite("chain"))]
+
+
+def main():
+    paths = sorted((PEERS / "results").glob("infer-*.json"), reverse=True)
+    write("inference/table.py", "\n".join(text for path in paths for text in tables(path)))
 
 
 if __name__ == "__main__":

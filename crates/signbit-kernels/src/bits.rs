@@ -20,9 +20,9 @@ pub fn pack_signs(isa: Isa, x: &[f32], channels: usize, out: &mut [u64]) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::pack_f32(token, x, channels, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::pack_f32(token, x, channels, out),
+        Isa::Avx512Bw(token) => arch::avx2::pack_f32(token.into(), x, channels, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::pack_f32(token.into(), x, channels, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx2::pack_f32(token.into(), x, channels, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::pack_f32(x, channels, out),
         #[cfg(target_arch = "aarch64")]
@@ -42,9 +42,9 @@ pub fn pack_signs_i32(isa: Isa, x: &[i32], channels: usize, out: &mut [u64]) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::pack_i32(token, x, channels, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::pack_i32(token, x, channels, out),
+        Isa::Avx512Bw(token) => arch::avx2::pack_i32(token.into(), x, channels, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::pack_i32(token.into(), x, channels, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx2::pack_i32(token.into(), x, channels, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::pack_i32(x, channels, out),
         #[cfg(target_arch = "aarch64")]

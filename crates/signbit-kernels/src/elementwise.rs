@@ -85,9 +85,9 @@ pub fn apply(isa: Isa, op: &Elementwise<'_>, x: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::elementwise(token, op, x),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::elementwise(token, op, x),
+        Isa::Avx512Bw(token) => arch::avx2::elementwise(token.into(), op, x),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::elementwise(token.into(), op, x),
+        Isa::Avx512Vpopcnt(token) => arch::avx2::elementwise(token.into(), op, x),
         #[cfg(target_arch = "aarch64")]
         Isa::Neon(token) => arch::neon::elementwise(token, op, x),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

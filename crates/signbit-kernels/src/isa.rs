@@ -104,6 +104,13 @@ impl From<Avx512Vpopcnt> for Avx512Bw {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl From<Avx512Vpopcnt> for Avx2 {
+    fn from(token: Avx512Vpopcnt) -> Self {
+        token.0.0
+    }
+}
+
 /// 128-bit vectors of 64-bit ARM (NEON, little-endian).
 #[cfg(target_arch = "aarch64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

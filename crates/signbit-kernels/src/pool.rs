@@ -2,8 +2,6 @@
 
 use core::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
-use crate::isa::Avx512Bw;
 use crate::{
     Isa, arch,
     bits::words,
@@ -107,9 +105,9 @@ pub fn max_bits(isa: Isa, pool: &Pool, x: &[u64], out: &mut [u64]) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::max_bits(token, &conv, x, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::max_bits(token, &conv, x, out),
+        Isa::Avx512Bw(token) => arch::avx2::max_bits(token.into(), &conv, x, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::max_bits(token.into(), &conv, x, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx2::max_bits(token.into(), &conv, x, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::max_bits(&conv, x, out),
         #[cfg(target_arch = "aarch64")]
@@ -137,7 +135,7 @@ pub fn pool_f32(isa: Isa, pool: &Pool, pooling: Pooling, x: &[f32], rows: Range<
         Isa::Avx512Bw(token) => arch::avx2::pool(token.into(), &conv, pooling, x, rows.start, out),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vpopcnt(token) => {
-            arch::avx2::pool(Avx512Bw::from(token).into(), &conv, pooling, x, rows.start, out);
+            arch::avx2::pool(token.into(), &conv, pooling, x, rows.start, out);
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::generic::pool::pool(&conv, pooling, x, rows.start, out),

@@ -5,8 +5,6 @@
 
 use core::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
-use crate::isa::Avx512Bw;
 use crate::{
     Isa, arch,
     shape::{Conv, Padding},
@@ -117,7 +115,7 @@ pub fn channel_means(isa: Isa, c: usize, x: &[f32], out: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bw(token) => arch::avx2::channel_means(token.into(), c, x, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx2::channel_means(Avx512Bw::from(token).into(), c, x, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx2::channel_means(token.into(), c, x, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::channel_means(c, x, out),
         #[cfg(target_arch = "aarch64")]

@@ -39,9 +39,9 @@ pub fn apply_i32(isa: Isa, x: &[i32], channels: usize, thresholds: &Thresholds<'
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2(token) => arch::avx2::threshold(token, x, channels, thresholds, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::threshold(token, x, channels, thresholds, out),
+        Isa::Avx512Bw(token) => arch::avx2::threshold(token.into(), x, channels, thresholds, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::threshold(token.into(), x, channels, thresholds, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx2::threshold(token.into(), x, channels, thresholds, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::simd128::threshold(x, channels, thresholds, out),
         #[cfg(target_arch = "aarch64")]

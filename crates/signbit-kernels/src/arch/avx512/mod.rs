@@ -1,13 +1,14 @@
 //! AVX-512: one set of entries for both tokens, but for the convolution. With VPOPCNTDQ, lanes are words of 64 bits that
 //! are counted at once (`popcnt`); with BW alone, the tables of AVX2 are looked up for 64 output channels (`table`). What
-//! would leave most lanes empty goes the way of AVX2.
+//! would leave most lanes empty goes the way of AVX2, and so does what waits for memory more than for the arithmetic: elementwise
+//! operators, pooling, packing.
 
 pub(crate) mod popcnt;
 pub(crate) mod table;
 
-mod pack;
 mod real;
 mod store;
+mod unpack;
 
 use core::ops::Range;
 
@@ -15,34 +16,13 @@ use super::avx2;
 use super::generic::{registers::Sums, winograd::Job};
 use crate::{
     conv::Out,
-    elementwise::Elementwise,
     isa::{Avx512Bw, Avx512Vpopcnt},
     shape::Conv,
-    threshold::Thresholds,
 };
-
-pub(crate) fn pack_f32(_: Avx512Bw, x: &[f32], channels: usize, out: &mut [u64]) {
-    // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { pack::pack_f32(x, channels, out) }
-}
-
-pub(crate) fn pack_i32(_: Avx512Bw, x: &[i32], channels: usize, out: &mut [u64]) {
-    // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { pack::pack_i32(x, channels, out) }
-}
 
 pub(crate) fn unpack(_: Avx512Bw, bits: &[u64], channels: usize, out: &mut [f32]) {
     // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { pack::unpack(bits, channels, out) }
-}
-
-pub(crate) fn threshold(_: Avx512Bw, x: &[i32], channels: usize, thresholds: &Thresholds<'_>, out: &mut [u64]) {
-    // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { pack::threshold(x, channels, thresholds, out) }
-}
-
-pub(crate) fn max_bits(token: Avx512Bw, conv: &Conv, x: &[u64], out: &mut [u64]) {
-    avx2::max_bits(token.into(), conv, x, out);
+    unsafe { unpack::unpack(bits, channels, out) }
 }
 
 /// With the tables.
@@ -68,7 +48,7 @@ pub(crate) fn conv_vpopcnt(
         // SAFETY: the token proves that the CPU has AVX-512 F and VPOPCNTDQ.
         unsafe { popcnt::conv(conv, acts, weights, rows, out) }
     } else {
-        avx2::conv(Avx512Bw::from(token).into(), conv, acts, weights, rows, out);
+        avx2::conv(token.into(), conv, acts, weights, rows, out);
     }
 }
 
@@ -97,13 +77,4 @@ pub(crate) fn winograd(_: Avx512Bw, job: &Job<'_>, rows: Range<usize>, scratch: 
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
     unsafe { stamped(job, rows, scratch, out) }
-}
-
-pub(crate) fn elementwise(_: Avx512Bw, op: &Elementwise<'_>, x: &mut [f32]) {
-    #[target_feature(enable = "avx512f")]
-    fn stamped(op: &Elementwise<'_>, x: &mut [f32]) {
-        super::generic::elementwise::apply(op, x);
-    }
-    // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { stamped(op, x) }
 }

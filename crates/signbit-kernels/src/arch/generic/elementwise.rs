@@ -83,14 +83,9 @@ fn columns<const W: usize, const N: usize>(
     }
 }
 
-/// Written as the operator defines it: NaN stays, and a -0.0 at a bound of 0.0 too.
+/// Two choices, one after the other, that the compiler makes vectors of: NaN stays, and a -0.0 at a bound of 0.0 too.
 #[inline(always)]
 fn clip(x: f32, min: f32, max: f32) -> f32 {
-    if x < min {
-        min
-    } else if x > max {
-        max
-    } else {
-        x
-    }
+    let x = if x < min { min } else { x };
+    if x > max { max } else { x }
 }
