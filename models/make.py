@@ -4,6 +4,7 @@
     models/make.py add NAME RUN --title TEXT [--twin RUN] [--seeds RUN ...] [--commit HASH]
                                                  pack, verify, eval, bench; then the cards. HASH: the program that trained
     models/make.py twin NAME RUN                 the real-valued twin of a model that is there; then the cards
+    models/make.py seeds NAME RUN ... [--commit HASH]   the same recipe with other seeds: pack, verify, eval; then the cards
     models/make.py cards                         the cards anew, from the results
     models/make.py cards --check                 fails where a card is not what its results say
 
@@ -92,15 +93,21 @@ def add(args):
         record = ask("bench", model, "--batch", batch, "--threads", 1, "--seconds", 4)
         results["machine"] = {"cpu": record["machine"]["cpu"], "isa": record["isa"], "date": record["date"][:10]}
         results["speed"][str(batch)] = {"pictures_per_second": record["bits_per_second"], "times_f32": record["ratio"]}
-    results["seeds"] = []
-    for run in args.seeds:
-        spare = folder / "spare.signbit"
-        results["seeds"].append(checked(run, spare, data))
-        spare.unlink()
-        keep(run, folder / f"seed{recipe_of(run)['seed']}")
+    results["seeds"] = kept_seeds(args.seeds, folder, data, results["trained_by"])
     if args.twin:
         results["twin"] = kept_twin(args.twin, folder)
     write(folder, results)
+
+
+def kept_seeds(runs, folder, data, commit):
+    """Checks runs of other seeds and keeps their recipes and metrics; their packed models are not kept."""
+    found = []
+    for run in runs:
+        spare = folder / "spare.signbit"
+        found.append({**checked(run, spare, data), "trained_by": commit})
+        spare.unlink()
+        keep(run, folder / f"seed{recipe_of(run)['seed']}")
+    return found
 
 
 def kept_twin(run, folder):
@@ -117,6 +124,14 @@ def twin(args):
     folder = MODELS / args.name
     results = json.loads((folder / "results.json").read_text())
     write(folder, {**results, "twin": kept_twin(args.run, folder)})
+
+
+def seeds(args):
+    folder = MODELS / args.name
+    results = json.loads((folder / "results.json").read_text())
+    new = kept_seeds(args.runs, folder, results["data"], args.commit or head())
+    left = [run for run in results["seeds"] if run["seed"] not in [run["seed"] for run in new]]
+    write(folder, {**results, "seeds": sorted(left + new, key=lambda run: run["seed"])})
 
 
 def write(folder, results):
@@ -163,7 +178,11 @@ def card(name, results):
     rows.append(("training", f"{run['epochs']} epochs, {minutes(run['training_seconds'])}, seed {run['seed']}"))
     table = "| | |\n|---|---|\n" + "".join(f"| {what} | {text} |\n" for what, text in rows)
     twin = "" if "twin" not in results else "`twin/` holds the twin's recipe and metrics. "
-    seeds = "" if not results["seeds"] else "`seedN/` hold those of the other seeds. "
+    others = results["seeds"]
+    bits = ", ".join(f"{run['verified']['bits']:,}" for run in others)
+    programs = ", ".join(sorted({run["trained_by"] for run in others}))
+    seeds = "" if not others else (f"`seedN/` hold those of the other seeds, trained by the program of commit {programs}; their packed models were "
+                                   f"compared with them too ({bits} bits, 0 differ). ")
     return f"""# {name}: {results['title']}
 
 `{recipe['network']}` of width {recipe['width']}, trained on {SOURCES.get(data, data)}.
@@ -234,12 +253,18 @@ def main():
     later = words.add_parser("twin")
     later.add_argument("name")
     later.add_argument("run", type=Path)
+    more = words.add_parser("seeds")
+    more.add_argument("name")
+    more.add_argument("runs", type=Path, nargs="+")
+    more.add_argument("--commit")
     words.add_parser("cards").add_argument("--check", action="store_true")
     args = parser.parse_args()
     if args.word == "add":
         add(args)
     if args.word == "twin":
         twin(args)
+    if args.word == "seeds":
+        seeds(args)
     cards(args.word == "cards" and args.check)
 
 
