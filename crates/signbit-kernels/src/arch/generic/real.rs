@@ -99,6 +99,8 @@ pub(crate) trait Lanes: Copy {
     type Half: Lanes;
     /// Whether there is such a half.
     const HALF: bool;
+    /// How many lanes there are, at most [`LANES`].
+    const WIDTH: usize = LANES;
 
     fn zero() -> Self;
     /// Adds `x * w` to the sums of several pixels.
@@ -125,7 +127,7 @@ pub(crate) trait Lanes: Copy {
         }
     }
 
-    /// Stores the sums of a run and the bias of a whole block, those of pixels `c_out` numbers apart.
+    /// Stores the sums of a run and the bias of a block that has all of the lanes, those of pixels `c_out` numbers apart.
     #[inline(always)]
     fn store_run<const P: usize>(run: &Run<'_>, bias: Option<&[f32; LANES]>, out: &mut [f32], c_out: usize) {
         let mut sums = [Self::zero(); P];
@@ -400,7 +402,7 @@ fn step<V: Lanes, const P: usize>(conv: &Conv, x: &[f32], block: &Block<'_>, win
     let mut sums = [V::zero(); P];
     if let Some(run) = Run::of(conv, x, block, window) {
         match is_depthwise(conv) {
-            false if block.channels.len() == LANES => {
+            false if block.channels.len() == V::WIDTH => {
                 let out = &mut out[block.channels.start..];
                 return V::store_run::<P>(&run, block.bias.as_ref(), out, conv.c_out);
             }

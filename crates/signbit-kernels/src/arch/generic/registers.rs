@@ -147,6 +147,7 @@ fn multiply_add<V: Register, const R: usize>(mut sums: [V; R], x: [V; R], w: [V;
 impl<V: Stamped, const R: usize> Lanes for Sums<V, R> {
     type Half = Sums<V::Half, 1>;
     const HALF: bool = true;
+    const WIDTH: usize = R * V::LEN;
 
     #[inline(always)]
     fn zero() -> Self {
@@ -220,7 +221,7 @@ pub(crate) fn store_run<V: Stamped, const P: usize, const R: usize>(
 ) {
     let all = added([Sums::<V, R>::zero(); P], run);
     for p in 0..P {
-        let out = out[p * c_out..][..LANES].as_mut_ptr();
+        let out = out[p * c_out..][..R * V::LEN].as_mut_ptr();
         let mut sums = all[p].0;
         if let Some(bias) = bias {
             let bias = load::<V, R>(bias);
