@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 
 use super::{
     kernel::{Weights, one},
-    layout::{LANES, VECTORS, blocks, k_words},
+    layout::{LANES, Register, VECTORS, blocks, k_words},
     store::Store,
 };
 use crate::{conv::Out, shape::Conv};
@@ -15,9 +15,9 @@ pub(super) fn is_vector(conv: &Conv) -> bool {
 }
 
 /// The output of one input pixel.
-#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
-pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], out: &mut Out<'_>) {
-    let mut rest = weights.as_chunks::<LANES>().0;
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+pub(super) fn conv(conv: &Conv, acts: &[u32], weights: &[u64], out: &mut Out<'_>) {
+    let mut rest: &[Register] = weights.as_chunks().0;
     for vectors in blocks(conv) {
         let (weights, behind) = rest.split_at(vectors.len() * k_words(conv));
         rest = behind;
@@ -30,9 +30,9 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], out: &mut Out<'_>
     }
 }
 
-#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
 #[inline]
-fn block<const V: usize>(conv: &Conv, acts: &[u64], weights: &[Weights<V>], first: usize, out: &mut Out<'_>) {
+fn block<const V: usize>(conv: &Conv, acts: &[u32], weights: &[Weights<V>], first: usize, out: &mut Out<'_>) {
     let mut sums = [_mm512_setzero_si512(); V];
     for (weights, &act) in weights.iter().zip(acts) {
         sums = one(sums, weights, act);

@@ -2,13 +2,13 @@
 
 use core::arch::x86_64::*;
 
-use super::layout::LANES;
+use super::layout::Register;
 
-/// Mismatches per pixel and register of output channels, in lanes of 64 bits.
+/// Mismatches per pixel and register of output channels, in lanes of 32 bits.
 pub(super) type Sums<const P: usize, const V: usize> = [[__m512i; V]; P];
 
 /// For a word of K, the weights of `V` registers of output channels.
-pub(super) type Weights<const V: usize> = [[u64; LANES]; V];
+pub(super) type Weights<const V: usize> = [Register; V];
 
 /// The words of K under a window: rows of taps, runs of taps that follow each other in memory, and the words of a run.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ fn load<const V: usize>(weights: &Weights<V>, v: usize) -> __m512i {
 pub(super) fn count<const P: usize, const V: usize>(
     mut sums: Sums<P, V>,
     weights: &[Weights<V>],
-    acts: &[u64],
+    acts: &[u32],
     starts: [usize; P],
     walk: &Walk,
 ) -> Sums<P, V> {
@@ -77,10 +77,10 @@ pub(super) fn count<const P: usize, const V: usize>(
                 }
                 for p in 0..P {
                     // SAFETY: below `starts[p] + end`, which was checked above.
-                    let act = _mm512_set1_epi64(unsafe { *acts.get_unchecked(starts[p] + at + k) } as i64);
+                    let act = _mm512_set1_epi32(unsafe { *acts.get_unchecked(starts[p] + at + k) } as i32);
                     for v in 0..V {
-                        let mismatches = _mm512_popcnt_epi64(_mm512_xor_si512(act, w[v]));
-                        sums[p][v] = _mm512_add_epi64(sums[p][v], mismatches);
+                        let mismatches = _mm512_popcnt_epi32(_mm512_xor_si512(act, w[v]));
+                        sums[p][v] = _mm512_add_epi32(sums[p][v], mismatches);
                     }
                 }
             }
@@ -92,11 +92,11 @@ pub(super) fn count<const P: usize, const V: usize>(
 /// Adds the mismatches of one word of activations.
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
 #[inline]
-pub(super) fn one<const V: usize>(mut sums: [__m512i; V], weights: &Weights<V>, act: u64) -> [__m512i; V] {
-    let act = _mm512_set1_epi64(act as i64);
+pub(super) fn one<const V: usize>(mut sums: [__m512i; V], weights: &Weights<V>, act: u32) -> [__m512i; V] {
+    let act = _mm512_set1_epi32(act as i32);
     for v in 0..V {
-        let mismatches = _mm512_popcnt_epi64(_mm512_xor_si512(act, load(weights, v)));
-        sums[v] = _mm512_add_epi64(sums[v], mismatches);
+        let mismatches = _mm512_popcnt_epi32(_mm512_xor_si512(act, load(weights, v)));
+        sums[v] = _mm512_add_epi32(sums[v], mismatches);
     }
     sums
 }
@@ -111,7 +111,7 @@ pub(super) fn constant<const V: usize>(
     ones: bool,
 ) -> [__m512i; V] {
     for (k, weights) in weights.iter().enumerate() {
-        sums = one(sums, weights, if ones { u64::MAX >> (64 - 64.min(channels - k * 64)) } else { 0 });
+        sums = one(sums, weights, if ones { u32::MAX >> (32 - 32.min(channels - k * 32)) } else { 0 });
     }
     sums
 }

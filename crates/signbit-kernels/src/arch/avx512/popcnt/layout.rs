@@ -1,7 +1,7 @@
-//! How the weights lie: 8 output channels side by side, a register. Per group follow the blocks of output channels, 4 registers
-//! each and then 2 and 1 for what is left; per block the words of K, for each of them the registers of the block.
+//! How the weights lie: 16 output channels side by side, a register. Per group follow the blocks of output channels, 4 registers
+//! each and then 2 and 1 for what is left; per block the words of K, of 32 bits, for each of them the registers of the block.
 //!
-//! Word `i` of a register belongs to output channel `i` of its 8, and is 0 beyond the last one. K has whole words for each tap,
+//! Word `i` of a register belongs to output channel `i` of its 16, and is 0 beyond the last one. K has whole words for each tap,
 //! whose bits beyond the last input channel are 0, as those of a pixel are.
 
 use core::ops::Range;
@@ -13,7 +13,13 @@ use crate::{
 };
 
 /// Output channels of a register.
-pub(super) const LANES: usize = 8;
+pub(super) const LANES: usize = 16;
+
+/// Input channels of a word.
+const WORD: usize = 32;
+
+/// A register of weights in memory, as the canonical form has its words: two lanes each, the first one below.
+pub(super) type Register = [u64; LANES * WORD / 64];
 
 /// Registers of output channels of a block, at most.
 pub(super) const VECTORS: usize = 4;
@@ -24,19 +30,32 @@ pub(super) const MAX_KW: usize = 16;
 /// Below this many output channels per group most lanes would be empty.
 const MIN_OUT: usize = 4;
 
-/// Below this many input channels most bits of a word would be.
-const MIN_IN: usize = 33;
-
 /// Whether the layout here is used, or else that of AVX2: words of a pixel that belong to one group, and lanes that are
 /// not empty.
 pub(crate) fn has_lanes(conv: &Conv) -> bool {
-    let whole = conv.groups == 1 && conv.c_in >= MIN_IN || conv.group_in().is_multiple_of(64);
+    let whole = conv.groups == 1 || conv.group_in().is_multiple_of(WORD);
     whole && conv.group_out() >= MIN_OUT && conv.kernel[1] <= MAX_KW && !is_sliced(conv)
 }
 
-/// Words of K.
+/// Words of a tap.
+pub(super) fn tap_words(conv: &Conv) -> usize {
+    conv.group_in().div_ceil(WORD)
+}
+
+/// Words of a pixel, with those that no channel is in.
+pub(super) fn pixel_words(conv: &Conv) -> usize {
+    words(conv.c_in) * 64 / WORD
+}
+
+/// Registers of weights for 16 output channels.
 pub(super) fn k_words(conv: &Conv) -> usize {
-    conv.taps() * words(conv.group_in())
+    conv.taps() * tap_words(conv)
+}
+
+/// Activations as words of 32 bits.
+pub(super) fn halves(acts: &[u64]) -> &[u32] {
+    // SAFETY: the same memory, whose alignment is more than enough; x86-64 has the lower half of a word first.
+    unsafe { core::slice::from_raw_parts(acts.as_ptr().cast(), acts.len() * 2) }
 }
 
 /// The blocks of output channels of a group, as ranges of registers.
@@ -59,7 +78,7 @@ pub(crate) fn packed_len(conv: &Conv) -> usize {
     if !has_lanes(conv) {
         return avx2::packed_len(conv);
     }
-    conv.groups * conv.group_out().div_ceil(LANES) * k_words(conv) * LANES
+    conv.groups * conv.group_out().div_ceil(LANES) * k_words(conv) * size_of::<Register>() / size_of::<u64>()
 }
 
 pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
@@ -67,9 +86,9 @@ pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
         return avx2::pack_weights(conv, rows, out);
     }
     out.fill(0);
-    let (c, tap_words) = (conv.group_in(), words(conv.group_in()));
+    let (c, tap_words) = (conv.group_in(), tap_words(conv));
     let row_len = words(conv.k());
-    let mut out = out.as_chunks_mut::<LANES>().0;
+    let mut out: &mut [Register] = out.as_chunks_mut().0;
     for group in rows.chunks_exact(conv.group_out() * row_len) {
         for block in blocks(conv) {
             let vectors = block.len();
@@ -78,8 +97,9 @@ pub(crate) fn pack_weights(conv: &Conv, rows: &[u64], out: &mut [u64]) {
             let channels = block.start * LANES..conv.group_out().min(block.end * LANES);
             for (i, row) in group.chunks_exact(row_len).skip(channels.start).take(channels.len()).enumerate() {
                 for (k, registers) in registers.chunks_exact_mut(vectors).enumerate() {
-                    let (tap, bit) = (k / tap_words, k % tap_words * 64);
-                    registers[i / LANES][i % LANES] = read_bits(row, tap * c + bit, 64.min(c - bit));
+                    let (tap, bit) = (k / tap_words, k % tap_words * WORD);
+                    let word = read_bits(row, tap * c + bit, WORD.min(c - bit));
+                    registers[i / LANES][i % LANES / 2] |= word << (i % 2 * WORD);
                 }
             }
         }

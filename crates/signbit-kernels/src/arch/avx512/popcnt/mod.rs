@@ -1,8 +1,8 @@
 //! The binary convolution with VPOPCNTDQ: XOR and popcount of words, output channels in lanes.
 //!
-//! A register holds the same 64 bits of K of 8 output channels. Against it goes, broadcast, the word of activations of a
+//! A register holds the same 32 bits of K of 16 output channels. Against it goes, broadcast, the word of activations of a
 //! pixel: XOR, popcount and addition are 512 terms in three instructions, less than the table of the other kernels takes, and
-//! the sums of 8 channels are the 8 lanes. Sums of 64 bits never overflow.
+//! the sums of 16 channels are the 16 lanes. A sum has at most K, which fits.
 //!
 //! Windows are read where they lie. Output pixels whose windows have the same taps inside go together, whichever columns and
 //! rows they are in. So a tap outside needs no mask: with a padding of 0 it is left out, with one of +1 or -1 its mismatches are
@@ -19,11 +19,10 @@ use core::{arch::x86_64::*, ops::Range};
 pub(crate) use self::layout::{has_lanes, pack_weights, packed_len};
 use self::{
     kernel::{Walk, Weights, constant, count, zero},
-    layout::{LANES, MAX_KW, VECTORS, blocks, k_words},
+    layout::{LANES, MAX_KW, Register, VECTORS, blocks, halves, k_words, pixel_words, tap_words},
     store::Store,
 };
 use crate::{
-    bits::words,
     conv::Out,
     shape::{Conv, Padding},
     window::Window,
@@ -33,7 +32,7 @@ use crate::{
 const PIXELS: usize = 6;
 
 /// Words of input rows that are read for one block after the other, so that they are in the first-level cache.
-const CACHED: usize = 2048;
+const CACHED: usize = 4096;
 
 /// Neighbouring output columns, or rows, whose windows have the same taps inside.
 #[derive(Clone)]
@@ -45,18 +44,19 @@ struct Stretch {
 /// What is the same for all blocks of output channels of one group.
 struct Lines<'a> {
     conv: &'a Conv,
-    acts: &'a [u64],
+    acts: &'a [u32],
     group: usize,
     rows: Stretch,
     /// Number of the first output pixel of the first row.
     first: usize,
 }
 
-#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
 pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize>, mut out: Out<'_>) {
     let (out_h, out_w) = (conv.out_h(), conv.out_w());
+    let acts = halves(acts);
     if rows.len() * out_w == 1 && gemv::is_vector(conv) {
-        return gemv::conv(conv, &acts[rows.start * words(conv.c_in)..][..words(conv.c_in)], weights, &mut out);
+        return gemv::conv(conv, &acts[rows.start * pixel_words(conv)..], weights, &mut out);
     }
     // The taps inside change with every column that has some outside, on either side.
     let mut columns = [const { Stretch { outputs: 0..0, taps: 0..0 } }; 2 * MAX_KW + 1];
@@ -67,7 +67,7 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
         next = columns[count].outputs.end;
         count += 1;
     }
-    let most = (CACHED / (conv.w * words(conv.c_in))).max(1);
+    let most = (CACHED / (conv.w * pixel_words(conv))).max(1);
     let mut row = rows.start;
     while row < rows.end {
         let limit = rows.end.min(row + most);
@@ -75,7 +75,7 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
         let first = (row - rows.start) * out_w;
         row = part.outputs.end;
         let mut lines = Lines { conv, acts, group: 0, rows: part, first };
-        let mut rest = weights.as_chunks::<LANES>().0;
+        let mut rest: &[Register] = weights.as_chunks().0;
         for group in 0..conv.groups {
             lines.group = group;
             for vectors in blocks(conv) {
@@ -99,11 +99,11 @@ fn stretch(outputs: Range<usize>, taps: impl Fn(usize) -> Range<usize>) -> Stret
 }
 
 /// `V` registers of output channels from `vector` on, at all pixels of the lines.
-#[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
 fn block<const V: usize>(
     lines: &Lines<'_>,
     columns: &[Stretch],
-    weights: &[[u64; LANES]],
+    weights: &[Register],
     vector: usize,
     out: &mut Out<'_>,
 ) {
@@ -111,7 +111,7 @@ fn block<const V: usize>(
     let weights = weights.as_chunks::<V>().0;
     let (start, end) = (vector * LANES, conv.group_out().min((vector + V) * LANES));
     let channels = group * conv.group_out() + start..group * conv.group_out() + end;
-    let (pixel_words, tap_words) = (words(conv.c_in), words(conv.group_in()));
+    let (pixel_words, tap_words) = (pixel_words(conv), tap_words(conv));
     for columns in columns {
         let taps = [&rows.taps, &columns.taps];
         let inside = rows.taps.len() * columns.taps.len();
@@ -123,7 +123,7 @@ fn block<const V: usize>(
         };
         let store = Store::<V>::new(channels.clone(), (counted * conv.group_in()) as i32, out);
         // Taps of a row that follow each other in memory are one run.
-        let joined = conv.groups == 1 && conv.dilation[1] == 1;
+        let joined = tap_words == pixel_words && conv.dilation[1] == 1;
         let (runs, len) = if joined { (1, columns.taps.len() * tap_words) } else { (columns.taps.len(), tap_words) };
         let walk = Walk {
             rows: rows.taps.len(),
@@ -155,7 +155,7 @@ fn outside<const V: usize>(
     ones: bool,
 ) -> [__m512i; V] {
     let mut sums = zero();
-    for (tap, weights) in weights.chunks_exact(words(conv.group_in())).enumerate() {
+    for (tap, weights) in weights.chunks_exact(tap_words(conv)).enumerate() {
         if !(ky.contains(&(tap / conv.kernel[1])) && kx.contains(&(tap % conv.kernel[1]))) {
             sums = constant(sums, weights, conv.group_in(), ones);
         }
@@ -175,10 +175,10 @@ struct Job<'a, const V: usize> {
 
 impl<const V: usize> Job<'_, V> {
     /// The next `P` pixels. Returns `P`.
-    #[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq")]
+    #[target_feature(enable = "avx512f,avx512vpopcntdq")]
     fn tile<const P: usize>(&mut self, out: &mut Out<'_>) -> usize {
         let Lines { conv, acts, .. } = *self.lines;
-        let (step, out_w) = (conv.stride[1] * words(conv.c_in), conv.out_w());
+        let (step, out_w) = (conv.stride[1] * pixel_words(conv), conv.out_w());
         let (mut starts, mut pixels) = ([0; P], [0; P]);
         for p in 0..P {
             [starts[p], pixels[p]] = self.cursor.next(step, out_w);
@@ -215,7 +215,7 @@ impl<'a> Cursor<'a> {
         let y = self.row / out_h * conv.h + self.row % out_h * conv.stride[0] + rows.taps.start * conv.dilation[0];
         let x = (self.columns.taps.start * conv.dilation[1]).wrapping_sub(conv.pads[1]);
         let pixel = y.wrapping_sub(conv.pads[0]).wrapping_mul(conv.w).wrapping_add(x);
-        pixel.wrapping_mul(words(conv.c_in)).wrapping_add(group * words(conv.group_in()))
+        pixel.wrapping_mul(pixel_words(conv)).wrapping_add(group * tap_words(conv))
     }
 
     /// The word of the first tap inside and the number of the next pixel; windows of a row are `step` words apart.
