@@ -15,8 +15,8 @@ use crate::Error;
 const WORTH_SHARING: f64 = 50_000.0;
 
 /// Elements that a step with an epilogue computes before the epilogue runs over them: few enough to be still
-/// in the cache, enough to keep the kernels' start negligible.
-const CACHED: usize = 8 * 1024;
+/// in the second-level cache, enough that kernels read their weights seldom.
+const CACHED: usize = 32 * 1024;
 
 /// The threads of a session.
 #[derive(Debug)]
@@ -103,40 +103,53 @@ impl Workers {
             parts -= 1;
             left / (parts + 1)
         };
-        self.in_pieces(out, unit, size, f);
+        self.in_pieces(out, unit, Ends::First, size, f);
     }
 
     /// Cuts `out` into pieces and calls `f` for each with the number of its first element, on whichever thread is free.
     /// `size` says of how many units the next piece is, at least 1, given those that are left; the last unit may be shorter.
+    /// From both `ends`, each of two threads has the same half in every step, and finds what it made in the step before in
+    /// its own cache.
     fn in_pieces<T: Send>(
         &self,
         out: &mut [T],
         unit: usize,
+        ends: Ends,
         size: impl FnMut(usize) -> usize + Send,
         f: impl Fn(usize, &mut [T]) + Send + Sync,
     ) {
         #[cfg(feature = "rayon")]
         if let Some(pool) = &self.pool {
             let rest = Mutex::new((0, out, size));
-            let next = || {
+            let next = |from_behind: bool| {
                 let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
                 let (first, left, size) = &mut *rest;
                 if left.is_empty() {
                     return None;
                 }
-                let len = (size(left.len().div_ceil(unit)) * unit).min(left.len());
-                let (piece, behind) = std::mem::take(left).split_at_mut(len);
+                let units = left.len().div_ceil(unit);
+                let taken = size(units).min(units);
+                let all = std::mem::take(left);
+                if from_behind {
+                    let (before, piece) = all.split_at_mut((units - taken) * unit);
+                    *left = before;
+                    return Some((*first + left.len(), piece));
+                }
+                let (piece, behind) = all.split_at_mut((taken * unit).min(all.len()));
                 let start = *first;
-                (*first, *left) = (start + len, behind);
+                (*first, *left) = (start + piece.len(), behind);
                 Some((start, piece))
             };
             return pool.share(|| {
-                while let Some((first, piece)) = next() {
+                // The caller's thread is in no pool, or all are in the caller's.
+                let number = rayon::current_thread_index().map_or(0, |index| index + 1);
+                let from_behind = ends == Ends::Both && number % 2 == 1;
+                while let Some((first, piece)) = next(from_behind) {
                     f(first, piece);
                 }
             });
         }
-        let _ = (unit, size);
+        let _ = (unit, ends, size);
         f(0, out);
     }
 
@@ -150,13 +163,22 @@ impl Workers {
         {
             // Half of each thread's share of what is left: pieces get smaller, so that all threads end at about the same
             // time, whatever the operating system takes away from one of them.
-            let size = |left: usize| left.div_ceil(2 * threads).next_multiple_of(rows.unit).min(cached);
-            return self.in_pieces(out, rows.len, size, |first, out| f(first / rows.len, out));
+            let size = |left: usize| left.div_ceil(2 * threads).min(cached / rows.unit);
+            return self.in_pieces(out, rows.unit * rows.len, Ends::Both, size, |first, out| f(first / rows.len, out));
         }
         for (i, out) in out.chunks_mut(cached * rows.len).enumerate() {
             f(i * cached, out);
         }
     }
+}
+
+/// Where the next piece is taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// At the beginning of what is left.
+    First,
+    /// There by every second thread, at the end by the others.
+    Both,
 }
 
 /// How the output of a step may be cut.
@@ -254,12 +276,30 @@ mod tests {
                 );
             });
             let mut pieces = pieces.into_inner().unwrap();
-            pieces.sort_unstable();
+            // In the order of time: none is larger than the one before.
+            pieces.sort_unstable_by_key(|(_, rows)| std::cmp::Reverse(*rows));
             let mut busy = [0, 0];
             for (_, rows) in pieces {
                 *busy.iter_mut().min().unwrap() += rows;
             }
             assert_eq!(busy, [total / 2; 2], "{total} rows of {len}");
+        }
+    }
+
+    /// The caller has the first rows and the other thread the rest, however many each gets to: in every step the same half.
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn two_threads_keep_to_their_ends() {
+        let workers = Workers::new(2).unwrap();
+        let caller = std::thread::current().id();
+        for (total, unit) in [(56, 1), (13, 4), (7, 1)] {
+            let mut out = vec![None; total * 3];
+            workers.enter(std::iter::once(1e9), || {
+                workers.for_rows(&mut out, Rows { len: 3, unit, in_cache: false, nanoseconds: 1e9 }, |_, out| {
+                    out.fill(Some(std::thread::current().id() == caller));
+                });
+            });
+            assert!(out.iter().all(Option::is_some) && out.is_sorted_by(|a, b| a >= b), "{total} rows: {out:?}");
         }
     }
 
