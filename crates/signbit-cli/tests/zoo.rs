@@ -60,6 +60,18 @@ fn the_layers_shown_are_those_of_a_packed_run() {
     assert!(folder.run("zoo show bireal-resnet20").contains("stage3.6.conv"));
 }
 
+/// An untrained file is as large as it is said to be, and runs.
+#[test]
+fn a_network_is_packed_untrained() {
+    let folder = Folder::new();
+    let shown = folder.json("zoo show bireal-resnet20 --width 4 -o u.signbit");
+    assert_eq!(shown["model"], "u.signbit");
+    assert_eq!(folder.read("u.signbit").len() as u64, shown["bytes"]);
+    assert_eq!(folder.json("summary u.signbit")["binary_params"], shown["size"]["binary_params"]);
+    assert!(folder.run("zoo show bireal-resnet20 --width 4 -o u.signbit").ends_with("untrained: u.signbit\n"));
+    folder.run("bench u.signbit --seconds 0.01");
+}
+
 #[test]
 fn what_cannot_be_shown_is_told_in_a_line() {
     let folder = Folder::new();
@@ -70,6 +82,7 @@ fn what_cannot_be_shown_is_told_in_a_line() {
         ("zoo show quicknet --width 0", "width is 0"),
         ("zoo show quicknet --width 60000", "at most"),
         ("zoo show quicknet --classes 0", "--classes"),
+        ("zoo show mlp -o nowhere/m.signbit", "nowhere"),
     ] {
         let output = folder.output(words);
         let (stdout, stderr) = text(&output);

@@ -47,7 +47,7 @@ pub(super) fn pixel_words(conv: &Conv) -> usize {
     words(conv.c_in) * 64 / WORD
 }
 
-/// Registers of weights for 16 output channels.
+/// Words of K.
 pub(super) fn k_words(conv: &Conv) -> usize {
     conv.taps() * tap_words(conv)
 }
