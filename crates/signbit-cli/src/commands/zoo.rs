@@ -156,6 +156,10 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     let entry = zoo::entry_of(&args.name).ok_or_else(|| RecipeError::Network(args.name.clone()))?;
     let (input, classes) = (args.input.unwrap_or(entry.input), args.classes.unwrap_or(entry.classes));
     let sized = Sized::of(entry, input, classes, args.width)?;
+    // Before anything is said, so that a file that cannot be written is all that is told.
+    if let Some(path) = &args.output {
+        file::save(&zoo::build(&recipe_of(entry, args.width)?, input, classes)?.pack()?, path)?;
+    }
     let Count { binary, real, every } = sized.count;
     out.text(format_args!("{}: {}", entry.name, entry.source))?;
     out.text(format_args!("input: {input}, classes: {}", grouped(classes as u64)))?;
@@ -175,7 +179,6 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     out.headed(&sized.size)?;
     let mut document = sized.json();
     if let Some(path) = &args.output {
-        file::save(&zoo::build(&recipe_of(entry, args.width)?, input, classes)?.pack()?, path)?;
         out.text(format_args!("untrained: {}", path.display()))?;
         document["model"] = json!(path.to_string_lossy());
     }
