@@ -134,9 +134,7 @@ pub fn pool_f32(isa: Isa, pool: &Pool, pooling: Pooling, x: &[f32], rows: Range<
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bw(token) => arch::avx2::pool(token.into(), &conv, pooling, x, rows.start, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => {
-            arch::avx2::pool(token.into(), &conv, pooling, x, rows.start, out);
-        }
+        Isa::Avx512Vpopcnt(token) => arch::avx2::pool(token.into(), &conv, pooling, x, rows.start, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Isa::WasmSimd128(_) => arch::generic::pool::pool(&conv, pooling, x, rows.start, out),
         // NEON is part of the architecture.

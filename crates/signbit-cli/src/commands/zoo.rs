@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use signbit_model::{Shape, SizeTable, file};
+use signbit_model::{Model, Shape, SizeTable, file};
+use signbit_train::network::Network;
 use signbit_train::recipe::{Recipe, RecipeError};
 use signbit_train::zoo::{self, Count, ENTRIES, Entry};
 
@@ -83,20 +84,20 @@ pub(crate) fn run(args: &ZooArgs) -> Result<(), Failure> {
     }
 }
 
-/// A network laid out and packed, with numbers that do not matter.
+/// A network laid out and packed.
 struct Sized {
     entry: &'static Entry,
     input: Shape,
     classes: usize,
     count: Count,
     size: SizeTable,
+    model: Model,
 }
 
 impl Sized {
-    fn of(entry: &'static Entry, input: Shape, classes: usize, width: Option<usize>) -> Result<Self, Failure> {
-        let network = zoo::blank(&recipe_of(entry, width)?, input, classes)?;
-        let (count, model) = (Count::of(&network), network.pack()?);
-        Ok(Self { entry, input, classes, count, size: SizeTable::of(&model)? })
+    fn of(entry: &'static Entry, input: Shape, classes: usize, network: &Network) -> Result<Self, Failure> {
+        let (count, model) = (Count::of(network), network.pack()?);
+        Ok(Self { entry, input, classes, count, size: SizeTable::of(&model)?, model })
     }
 
     fn row(&self) -> Vec<String> {
@@ -112,7 +113,7 @@ impl Sized {
     }
 
     fn json(&self) -> Value {
-        let Self { entry, input, classes, count, size } = self;
+        let Self { entry, input, classes, count, size, .. } = self;
         let published = entry.published.map(|p| {
             let larq = p.larq.map(|l| json!({ "parameters": l.parameters, "mebibytes": l.mebibytes }));
             json!({ "top1": rounded(p.top1), "by": p.by, "larq": larq })
@@ -126,12 +127,6 @@ impl Sized {
     }
 }
 
-/// The recipe of a network, of another width where one is given.
-fn recipe_of(entry: &Entry, width: Option<usize>) -> Result<Recipe, Failure> {
-    let base = Recipe::by_name(entry.name)?;
-    Ok(Recipe { width: width.unwrap_or(base.width), ..base })
-}
-
 /// A percentage without the digits that f64 would add.
 fn rounded(percent: f32) -> f64 {
     (f64::from(percent) * 100.0).round() / 100.0
@@ -139,7 +134,10 @@ fn rounded(percent: f32) -> f64 {
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
     let out = args.json.out();
-    let networks = ENTRIES.iter().map(|entry| Sized::of(entry, entry.input, entry.classes, None));
+    let networks = ENTRIES.iter().map(|entry| {
+        let network = zoo::blank(&Recipe::by_name(entry.name)?, entry.input, entry.classes)?;
+        Sized::of(entry, entry.input, entry.classes, &network)
+    });
     let networks = networks.collect::<Result<Vec<_>, Failure>>()?;
     let head =
         ["network", "described by", "input", "parameters", "1-bit", "32-bit", "1-bit MACs", "32-bit MACs", "bytes"];
@@ -155,10 +153,14 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     }
     let entry = zoo::entry_of(&args.name).ok_or_else(|| RecipeError::Network(args.name.clone()))?;
     let (input, classes) = (args.input.unwrap_or(entry.input), args.classes.unwrap_or(entry.classes));
-    let sized = Sized::of(entry, input, classes, args.width)?;
+    let base = Recipe::by_name(entry.name)?;
+    let recipe = Recipe { width: args.width.unwrap_or(base.width), ..base };
+    // Numbers matter in a file only.
+    let build = if args.output.is_some() { zoo::build } else { zoo::blank };
+    let sized = Sized::of(entry, input, classes, &build(&recipe, input, classes)?)?;
     // Before anything is said, so that a file that cannot be written is all that is told.
     if let Some(path) = &args.output {
-        file::save(&zoo::build(&recipe_of(entry, args.width)?, input, classes)?.pack()?, path)?;
+        file::save(&sized.model, path)?;
     }
     let Count { binary, real, every } = sized.count;
     out.text(format_args!("{}: {}", entry.name, entry.source))?;

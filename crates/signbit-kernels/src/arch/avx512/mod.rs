@@ -1,4 +1,4 @@
-//! AVX-512: one set of entries for both tokens, but for the convolution. With VPOPCNTDQ, lanes are words of 64 bits that
+//! AVX-512: one set of entries for both tokens, but for the convolution. With VPOPCNTDQ, lanes are words of 32 bits that
 //! are counted at once (`popcnt`); with BW alone, the tables of AVX2 are looked up for 64 output channels (`table`). What
 //! would leave most lanes empty goes the way of AVX2, and so does what waits for memory more than for the arithmetic: elementwise
 //! operators, pooling, packing.

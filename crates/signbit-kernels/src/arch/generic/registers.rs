@@ -1,5 +1,5 @@
 //! The lanes of the real convolution in registers, with loops shaped by hand: among the loops around them, the compiler
-//! runs out of registers, so these are functions of their own, compiled for each register by [`stamped`].
+//! runs out of registers, so these are functions of their own, compiled for each register by `register!`.
 
 use super::real::{Lanes, Matrices, Run};
 use crate::real::LANES;
@@ -40,9 +40,54 @@ pub(crate) trait Stamped: Register {
     fn add_each_run<const P: usize, const R: usize>(sums: &mut [Sums<Self, R>; P], run: &Run<'_>);
 }
 
-/// Implements [`Stamped`] for a register whose instructions have this name, and whose half is another.
-macro_rules! stamped {
-    ($register:ty, $half:ty, $features:literal) => {
+/// A register of so many numbers by its instructions (set to 0, set all, add, multiply, load, store), which have this feature,
+/// and whose half is another.
+macro_rules! register {
+    ($register:ident($vector:ty; $len:literal), $half:ty, $features:literal,
+     [$zero:ident, $splat:ident, $add:ident, $multiply:ident, $load:ident, $store:ident]) => {
+        #[derive(Clone, Copy)]
+        pub(crate) struct $register($vector);
+
+        impl registers::Register for $register {
+            const LEN: usize = $len;
+
+            #[inline(always)]
+            fn zero() -> Self {
+                // SAFETY: the caller is compiled into code that has the register's instructions, here and below.
+                Self(unsafe { $zero() })
+            }
+
+            #[inline(always)]
+            fn splat(x: f32) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $splat(x) })
+            }
+
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $add(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn times(self, other: Self) -> Self {
+                // SAFETY: as above.
+                Self(unsafe { $multiply(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn load(x: *const f32) -> Self {
+                // SAFETY: the caller answers for the numbers; the instructions as above.
+                Self(unsafe { $load(x) })
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, out: *mut f32) {
+                // SAFETY: the caller answers for the room; the instructions as above.
+                unsafe { $store(out, self.0) }
+            }
+        }
+
         impl registers::Stamped for $register {
             type Half = $half;
 
@@ -117,7 +162,7 @@ macro_rules! stamped {
         }
     };
 }
-pub(crate) use stamped;
+pub(crate) use register;
 
 /// The sums of the first output channels of a block, in `R` registers.
 #[derive(Clone, Copy)]

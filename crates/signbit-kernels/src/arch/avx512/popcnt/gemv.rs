@@ -1,11 +1,9 @@
 //! One sample of a dense layer: every weight is read once, and what comes beside the counting has to be little.
 
-use core::arch::x86_64::*;
-
 use super::{
-    kernel::{Weights, one},
-    layout::{LANES, Register, VECTORS, blocks, k_words},
-    store::Store,
+    Channels,
+    kernel::{Weights, one, zero},
+    layout::{LANES, VECTORS, blocks_of},
 };
 use crate::{conv::Out, shape::Conv};
 
@@ -17,10 +15,7 @@ pub(super) fn is_vector(conv: &Conv) -> bool {
 /// The output of one input pixel.
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
 pub(super) fn conv(conv: &Conv, acts: &[u32], weights: &[u64], out: &mut Out<'_>) {
-    let mut rest: &[Register] = weights.as_chunks().0;
-    for vectors in blocks(conv) {
-        let (weights, behind) = rest.split_at(vectors.len() * k_words(conv));
-        rest = behind;
+    for (vectors, weights) in blocks_of(conv, weights.as_chunks().0) {
         let first = vectors.start * LANES;
         match vectors.len() {
             1 => block::<1>(conv, acts, weights.as_chunks().0, first, out),
@@ -33,10 +28,10 @@ pub(super) fn conv(conv: &Conv, acts: &[u32], weights: &[u64], out: &mut Out<'_>
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
 #[inline]
 fn block<const V: usize>(conv: &Conv, acts: &[u32], weights: &[Weights<V>], first: usize, out: &mut Out<'_>) {
-    let mut sums = [_mm512_setzero_si512(); V];
+    let mut sums = zero();
     for (weights, &act) in weights.iter().zip(acts) {
         sums = one(sums, weights, act);
     }
     let channels = first..conv.c_out.min(first + V * LANES);
-    Store::<V>::new(channels, conv.c_in as i32, out).store(out, conv.c_out, 0, &sums);
+    Channels::<V>::of(channels, out).store(out, conv.c_out, 0, conv.c_in as i32, &sums);
 }

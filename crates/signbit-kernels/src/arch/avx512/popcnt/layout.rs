@@ -6,14 +6,12 @@
 
 use core::ops::Range;
 
+pub(super) use super::super::store::LANES;
 use crate::{
     arch::{avx2, generic::spread::is_sliced},
     bits::{read_bits, words},
     shape::Conv,
 };
-
-/// Output channels of a register.
-pub(super) const LANES: usize = 16;
 
 /// Input channels of a word.
 const WORD: usize = 32;
@@ -71,6 +69,19 @@ pub(super) fn blocks(conv: &Conv) -> impl Iterator<Item = Range<usize>> {
             _ => VECTORS,
         };
         Some(start..next)
+    })
+}
+
+/// Those blocks with their weights, the first of `weights`.
+pub(super) fn blocks_of<'a>(
+    conv: &Conv,
+    mut weights: &'a [Register],
+) -> impl Iterator<Item = (Range<usize>, &'a [Register])> {
+    let k = k_words(conv);
+    blocks(conv).map(move |block| {
+        let (here, behind) = weights.split_at(block.len() * k);
+        weights = behind;
+        (block, here)
     })
 }
 

@@ -12,16 +12,15 @@
 mod gemv;
 mod kernel;
 mod layout;
-mod store;
 
 use core::{arch::x86_64::*, ops::Range};
 
 pub(crate) use self::layout::{has_lanes, pack_weights, packed_len};
 use self::{
     kernel::{Walk, Weights, constant, count, zero},
-    layout::{LANES, MAX_KW, Register, VECTORS, blocks, halves, k_words, pixel_words, tap_words},
-    store::Store,
+    layout::{LANES, MAX_KW, Register, VECTORS, blocks_of, halves, k_words, pixel_words, tap_words},
 };
+use super::store::Channels;
 use crate::{
     conv::Out,
     shape::{Conv, Padding},
@@ -35,7 +34,6 @@ const PIXELS: usize = 6;
 const CACHED: usize = 4096;
 
 /// Neighbouring output columns, or rows, whose windows have the same taps inside.
-#[derive(Clone)]
 struct Stretch {
     outputs: Range<usize>,
     taps: Range<usize>,
@@ -60,13 +58,14 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
     }
     // The taps inside change with every column that has some outside, on either side.
     let mut columns = [const { Stretch { outputs: 0..0, taps: 0..0 } }; 2 * MAX_KW + 1];
-    let mut next = 0;
-    let mut count = 0;
+    let (mut next, mut len) = (0, 0);
     while next < out_w {
-        columns[count] = stretch(next..out_w, |x| Window::of(conv, [0, 0, x]).kx());
-        next = columns[count].outputs.end;
-        count += 1;
+        columns[len] = stretch(next..out_w, |x| Window::of(conv, [0, 0, x]).kx());
+        next = columns[len].outputs.end;
+        len += 1;
     }
+    let columns = &columns[..len];
+    let group_len = conv.group_out().div_ceil(LANES) * k_words(conv);
     let most = (CACHED / (conv.w * pixel_words(conv))).max(1);
     let mut row = rows.start;
     while row < rows.end {
@@ -75,16 +74,13 @@ pub(super) fn conv(conv: &Conv, acts: &[u64], weights: &[u64], rows: Range<usize
         let first = (row - rows.start) * out_w;
         row = part.outputs.end;
         let mut lines = Lines { conv, acts, group: 0, rows: part, first };
-        let mut rest: &[Register] = weights.as_chunks().0;
-        for group in 0..conv.groups {
+        for (group, weights) in weights.as_chunks().0.chunks_exact(group_len).enumerate() {
             lines.group = group;
-            for vectors in blocks(conv) {
-                let (weights, behind) = rest.split_at(vectors.len() * k_words(conv));
-                rest = behind;
+            for (vectors, weights) in blocks_of(conv, weights) {
                 match vectors.len() {
-                    1 => block::<1>(&lines, &columns[..count], weights, vectors.start, &mut out),
-                    2 => block::<2>(&lines, &columns[..count], weights, vectors.start, &mut out),
-                    _ => block::<VECTORS>(&lines, &columns[..count], weights, vectors.start, &mut out),
+                    1 => block::<1>(&lines, columns, weights, vectors.start, &mut out),
+                    2 => block::<2>(&lines, columns, weights, vectors.start, &mut out),
+                    _ => block::<VECTORS>(&lines, columns, weights, vectors.start, &mut out),
                 }
             }
         }
@@ -110,7 +106,7 @@ fn block<const V: usize>(
     let Lines { conv, group, ref rows, .. } = *lines;
     let weights = weights.as_chunks::<V>().0;
     let (start, end) = (vector * LANES, conv.group_out().min((vector + V) * LANES));
-    let channels = group * conv.group_out() + start..group * conv.group_out() + end;
+    let channels = Channels::of(group * conv.group_out() + start..group * conv.group_out() + end, out);
     let (pixel_words, tap_words) = (pixel_words(conv), tap_words(conv));
     for columns in columns {
         let taps = [&rows.taps, &columns.taps];
@@ -121,7 +117,7 @@ fn block<const V: usize>(
             Padding::One => (conv.taps(), outside(conv, weights, taps, true)),
             Padding::MinusOne => (conv.taps(), outside(conv, weights, taps, false)),
         };
-        let store = Store::<V>::new(channels.clone(), (counted * conv.group_in()) as i32, out);
+        let bits = (counted * conv.group_in()) as i32;
         // Taps of a row that follow each other in memory are one run.
         let joined = tap_words == pixel_words && conv.dilation[1] == 1;
         let (runs, len) = if joined { (1, columns.taps.len() * tap_words) } else { (columns.taps.len(), tap_words) };
@@ -133,7 +129,7 @@ fn block<const V: usize>(
             first: (rows.taps.start * conv.kernel[1] + columns.taps.start) * tap_words,
             weights: [conv.kernel[1] * tap_words, tap_words],
         };
-        let mut job = Job { lines, weights, begin, walk, store, cursor: Cursor::new(lines, columns) };
+        let mut job = Job { lines, weights, begin, walk, channels, bits, cursor: Cursor::new(lines, columns) };
         let mut left = rows.outputs.len() * columns.outputs.len();
         while left > 0 {
             left -= match left {
@@ -169,7 +165,9 @@ struct Job<'a, const V: usize> {
     weights: &'a [Weights<V>],
     begin: [__m512i; V],
     walk: Walk,
-    store: Store<V>,
+    channels: Channels<V>,
+    /// Length of the dot product.
+    bits: i32,
     cursor: Cursor<'a>,
 }
 
@@ -185,7 +183,7 @@ impl<const V: usize> Job<'_, V> {
         }
         let sums = count([self.begin; P], self.weights, acts, starts, &self.walk);
         for p in 0..P {
-            self.store.store(out, conv.c_out, pixels[p], &sums[p]);
+            self.channels.store(out, conv.c_out, pixels[p], self.bits, &sums[p]);
         }
         P
     }

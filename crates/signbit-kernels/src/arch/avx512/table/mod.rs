@@ -6,7 +6,7 @@ mod kernel;
 use core::{arch::x86_64::*, ops::Range};
 
 use self::kernel::{Sums, panel_sums};
-use super::store::{self, Channels};
+use super::store::Channels;
 use crate::{
     arch::avx2::{
         self,
@@ -149,14 +149,11 @@ fn register_block<const Q: usize, const V: usize, const SINGLE: bool>(
         start += len * LANES / 8;
     }
     for v in 0..V {
-        for i in 0..LANES / store::LANES {
-            let at = (block + v) * LANES + i * store::LANES;
-            let len = conv.group_out().saturating_sub(at).min(store::LANES);
-            let channels = Channels::of(group * conv.group_out() + at, len, out);
-            for (pixel, window) in tile.windows[..2 * Q].iter().flatten().enumerate() {
-                let counts = counts[pixel / 2][v][pixel % 2][i];
-                channels.store(out, conv, tile.start + pixel, window.bits(conv), counts);
-            }
+        let (start, end) = ((block + v) * LANES, conv.group_out().min((block + v + 1) * LANES));
+        let channels = Channels::of(group * conv.group_out() + start..group * conv.group_out() + end, out);
+        for (pixel, window) in tile.windows[..2 * Q].iter().flatten().enumerate() {
+            let counts = &counts[pixel / 2][v][pixel % 2];
+            channels.store(out, conv.c_out, tile.start + pixel, window.bits(conv), counts);
         }
     }
 }
