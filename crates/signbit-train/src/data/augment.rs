@@ -6,6 +6,8 @@ use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use signbit_model::Shape;
 
+use super::colour::Factors;
+use super::zoom::Part;
 use crate::range::OutOfRange;
 
 /// Sets the random numbers here apart from those of the same seed elsewhere.
@@ -21,8 +23,14 @@ pub struct Augmentation {
     pub flip: bool,
     /// Move by up to so many pixels in both directions; what comes in from outside is black.
     pub shift: u32,
+    /// Stretch a part whose sides are from this share less than the picture's to all of it, 0 to below 1.
+    pub zoom: f32,
     /// Change the brightness by up to this share, 0 to 1.
     pub brightness: f32,
+    /// Change the contrast by up to this share, 0 to 1.
+    pub contrast: f32,
+    /// Change the saturation by up to this share, 0 to 1; of pictures of 3 channels.
+    pub saturation: f32,
     /// Mixup's a in Beta(a, a), at most 1; 0 for none. See [`Augmentation::mix`].
     pub mixup: f32,
     /// CutMix's a, the same.
@@ -41,18 +49,26 @@ impl Augmentation {
     /// Names the one that is out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         OutOfRange::unless(self.shift <= MAX_SHIFT, "shift of the augmentation", self.shift, "at most 1024")?;
-        let (brightness, ok) = (self.brightness, (0.0..=1.0).contains(&self.brightness));
-        OutOfRange::unless(ok, "brightness of the augmentation", brightness, "from 0 to 1")?;
+        let zoom = self.zoom;
+        OutOfRange::unless((0.0..1.0).contains(&zoom), "zoom of the augmentation", zoom, "from 0 to below 1")?;
+        for (what, share) in [
+            ("brightness of the augmentation", self.brightness),
+            ("contrast of the augmentation", self.contrast),
+            ("saturation of the augmentation", self.saturation),
+        ] {
+            OutOfRange::unless((0.0..=1.0).contains(&share), what, share, "from 0 to 1")?;
+        }
         for (what, a) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
             OutOfRange::unless((0.0..=1.0).contains(&a), what, a, "from 0 (none) to 1")?;
         }
         Ok(())
     }
 
-    /// Changes one picture: `pixels` and `out` are `[h, w, c]` of `shape`. Mirrors with probability 1/2, moves by a
-    /// whole number of pixels per direction, multiplies by a factor from 1 - brightness to 1 + brightness (rounded,
-    /// cut off at 255). All of it depends on `seed`, `epoch` and the sample's `index` alone: not on the batch, the
-    /// thread, or what came before.
+    /// Changes one picture: `pixels` and `out` are `[h, w, c]` of `shape`. Stretches a part with sides of 1 - zoom to 1, from
+    /// anywhere, to the whole (bilinear); mirrors with probability 1/2; moves by a whole number of pixels per direction; then
+    /// multiplies by a factor from 1 - brightness to 1 + brightness, the distance from the mean grey by one of
+    /// contrast, that from each pixel's grey by one of saturation (rounded, cut off at 0 and 255). All of it depends on `seed`,
+    /// `epoch` and the sample's `index` alone: not on the batch, the thread, or what came before.
     ///
     /// # Panics
     /// Where a length is not the shape's, or [`Augmentation::validate`] does not hold.
@@ -64,7 +80,18 @@ impl Augmentation {
         let flip = rng.random::<bool>() && self.flip;
         let shift = i64::from(self.shift);
         let (down, right) = (rng.random_range(-shift..=shift), rng.random_range(-shift..=shift));
-        let factor = 1.0 + self.brightness * rng.random_range(-1.0_f32..=1.0);
+        let mut factor = |share: f32| 1.0 + share * rng.random_range(-1.0_f32..=1.0);
+        let (brightness, contrast, saturation) =
+            (factor(self.brightness), factor(self.contrast), factor(self.saturation));
+        let mut stretched = vec![];
+        let mut pixels = pixels;
+        if self.zoom > 0.0 {
+            let side = 1.0 - self.zoom * rng.random::<f32>();
+            let start = [rng.random::<f32>() * (1.0 - side), rng.random::<f32>() * (1.0 - side)];
+            stretched.resize(pixels.len(), 0);
+            Part { start, side }.stretch(shape, pixels, &mut stretched);
+            pixels = &stretched;
+        }
         for (y, row) in out.chunks_exact_mut((w * c).max(1)).enumerate() {
             let from_y = usize::try_from(y as i64 - down).ok().filter(|&y| y < h);
             for (x, pixel) in row.chunks_exact_mut(c).enumerate() {
@@ -77,10 +104,7 @@ impl Augmentation {
                 pixel.copy_from_slice(&pixels[(y * w + x) * c..][..c]);
             }
         }
-        if self.brightness > 0.0 {
-            // The cast cuts off at 0 and 255.
-            out.iter_mut().for_each(|p| *p = (f32::from(*p) * factor).round() as u8);
-        }
+        Factors { brightness, contrast, saturation }.apply(shape, out);
     }
 }
 
@@ -143,8 +167,31 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_stretched() {
+        let found = epochs(Augmentation { zoom: 0.9, ..none() }, SHAPE, &PICTURE);
+        assert!(found.iter().collect::<BTreeSet<_>>().len() > 100);
+        // Rows and columns stay in order, and nothing comes from outside.
+        for picture in found {
+            assert!(picture.chunks(3).all(<[u8]>::is_sorted) && picture[0] >= 10 && picture[8] <= 90, "{picture:?}");
+            assert!((0..6).all(|i| picture[i] <= picture[i + 3]), "{picture:?}");
+        }
+    }
+
+    #[test]
+    fn contrast_and_saturation_stay_within_their_shares() {
+        let colour = Shape::new(1, 2, 3);
+        let picture = [90, 100, 110, 200, 100, 0];
+        for augmentation in [Augmentation { contrast: 0.5, ..none() }, Augmentation { saturation: 0.5, ..none() }] {
+            let found = epochs(augmentation, colour, &picture);
+            let spread = |p: &Vec<u8>| p[3] - p[5];
+            let (least, most) = (found.iter().map(spread).min().unwrap(), found.iter().map(spread).max().unwrap());
+            assert!((95..120).contains(&least) && most > 220, "{augmentation:?}: {least} to {most}");
+        }
+    }
+
+    #[test]
     fn seed_epoch_and_index_decide_and_nothing_else() {
-        let augmentation = Augmentation { flip: true, shift: 2, brightness: 0.3, ..none() };
+        let augmentation = Augmentation { flip: true, shift: 2, zoom: 0.2, brightness: 0.3, contrast: 0.1, ..none() };
         let of = |seed, epoch, index| {
             let mut out = [0; 9];
             augmentation.apply(seed, epoch, index, SHAPE, &PICTURE, &mut out);
@@ -163,9 +210,13 @@ mod tests {
             assert!(error.contains("brightness") && error.contains("from 0 to 1"), "{error}");
         }
         assert!(Augmentation { shift: 70_000, ..none() }.validate().is_err());
+        assert!(Augmentation { zoom: 1.0, ..none() }.validate().unwrap_err().to_string().contains("zoom"));
+        assert!(Augmentation { contrast: 1.5, ..none() }.validate().unwrap_err().to_string().contains("contrast"));
+        assert!(Augmentation { saturation: -1.0, ..none() }.validate().is_err());
         assert!(Augmentation { mixup: 1.5, ..none() }.validate().unwrap_err().to_string().contains("mixup is 1.5"));
         assert!(Augmentation { cutmix: f32::NAN, ..none() }.validate().is_err());
-        let most = Augmentation { flip: true, shift: 4, brightness: 1.0, mixup: 1.0, cutmix: 1.0 };
+        let colours = Augmentation { brightness: 1.0, contrast: 1.0, saturation: 1.0, ..none() };
+        let most = Augmentation { flip: true, shift: 4, zoom: 0.9, mixup: 1.0, cutmix: 1.0, ..colours };
         assert!(most.validate().is_ok());
     }
 }

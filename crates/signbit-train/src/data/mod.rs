@@ -11,6 +11,7 @@
 
 mod augment;
 mod cifar;
+mod colour;
 mod digits;
 mod error;
 mod folder;
@@ -21,6 +22,7 @@ mod npz;
 mod open;
 mod options;
 mod split;
+mod zoom;
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
