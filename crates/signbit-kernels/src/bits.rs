@@ -82,6 +82,44 @@ fn check_rows(numbers: usize, channels: usize, packed: usize) {
     assert!(packed == rows * words(channels), "{packed} words for {rows} rows of {channels} bits");
 }
 
+/// Turns a matrix of bits: `rows` rows of `columns` bits, each of [`words`]`(columns)` words, become `columns` rows of
+/// `rows` bits. Bits behind the last of a row of `out` are 0; those of `x` may be anything.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn transpose(rows: usize, columns: usize, x: &[u64], out: &mut [u64]) {
+    let (from, to) = (words(columns), words(rows));
+    assert!(rows.checked_mul(from) == Some(x.len()), "{} words for {rows} rows of {columns} bits", x.len());
+    assert!(columns.checked_mul(to) == Some(out.len()), "{} words for {columns} rows of {rows} bits", out.len());
+    for i in 0..to {
+        for j in 0..from {
+            let mut block = [0; 64];
+            let lines = x[i * 64 * from..].iter().skip(j).step_by(from);
+            block.iter_mut().zip(lines).for_each(|(block, line)| *block = *line);
+            transpose_block(&mut block);
+            let lines = out[j * 64 * to..].iter_mut().skip(i).step_by(to);
+            lines.zip(block).for_each(|(line, block)| *line = block);
+        }
+    }
+}
+
+/// Turns 64 x 64 bits: halves change places, then quarters, down to single bits (Warren, Hacker's Delight, section 7-3).
+fn transpose_block(block: &mut [u64; 64]) {
+    let (mut width, mut mask) = (32, u64::MAX >> 32);
+    while width > 0 {
+        for pair in block.chunks_exact_mut(2 * width) {
+            let (low, high) = pair.split_at_mut(width);
+            for (low, high) in low.iter_mut().zip(high) {
+                let swap = (*low >> width ^ *high) & mask;
+                *high ^= swap;
+                *low ^= swap << width;
+            }
+        }
+        width /= 2;
+        mask ^= mask << width;
+    }
+}
+
 /// Copies `len` bits from bit `src_bit` of `src` to bit `dst_bit` of `dst`; the bits around stay.
 /// Concatenating, flattening and regrouping rows of bits is made of this.
 ///

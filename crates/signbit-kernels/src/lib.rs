@@ -60,6 +60,7 @@ pub mod isa;
 pub mod pool;
 pub mod real;
 pub mod shape;
+pub mod sign_gemm;
 pub mod threshold;
 pub mod weights;
 mod window;

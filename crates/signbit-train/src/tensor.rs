@@ -159,6 +159,11 @@ impl Buffers {
         keep(&mut self.real, buffer);
     }
 
+    /// Hands a buffer of words back.
+    pub fn give_words(&mut self, buffer: Vec<u64>) {
+        keep(&mut self.words, buffer);
+    }
+
     /// Hands a value's buffer back.
     pub fn give_value(&mut self, value: Value) {
         match value {
@@ -171,9 +176,9 @@ impl Buffers {
 /// Most buffers of one length that are kept. An operator that takes none and gives its outputs would fill the memory.
 const MOST: usize = 64;
 
-/// Keeps a buffer, if there are not many like it.
+/// Keeps a buffer, if it has room and there are not many like it.
 fn keep<T>(kept: &mut Vec<Vec<T>>, buffer: Vec<T>) {
-    if kept.iter().filter(|k| k.len() == buffer.len()).count() < MOST {
+    if !buffer.is_empty() && kept.iter().filter(|k| k.len() == buffer.len()).count() < MOST {
         kept.push(buffer);
     }
 }

@@ -7,7 +7,7 @@ use signbit_kernels::{
     Conv, Isa, PackedWeights, Padding, Thresholds, bits, conv,
     elementwise::{self, Elementwise},
     isa::Reference,
-    real, threshold, weights,
+    real, sign_gemm, threshold, weights,
 };
 
 use crate::{Mode, machine, say};
@@ -248,9 +248,11 @@ fn to_bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Signs to bits and back.
+/// Signs to bits and back, and the bits times real numbers.
 fn signs(channels: usize, rng: &mut Rng, summaries: &mut [Summary]) {
     let x: Vec<f32> = (0..5 * channels).map(|_| rng.float()).collect();
+    // No NaN, whose sign is nobody's promise.
+    let columns: Vec<f32> = (0..channels * sign_gemm::COLUMNS).map(|_| rng.next() as f32 / 1e9 - 2.0).collect();
     let integers: Vec<i32> = (0..5 * channels).map(|_| rng.below(5) as i32 - 2).collect();
     let run = |isa: Isa| {
         let mut packed = [vec![u64::MAX; 5 * bits::words(channels)], vec![u64::MAX; 5 * bits::words(channels)]];
@@ -258,14 +260,17 @@ fn signs(channels: usize, rng: &mut Rng, summaries: &mut [Summary]) {
         bits::pack_signs_i32(isa, &integers, channels, &mut packed[1]);
         let mut unpacked = vec![f32::NAN; x.len()];
         bits::unpack_signs(isa, &packed[0], channels, &mut unpacked);
-        (packed.concat(), to_bits(&unpacked))
+        let mut products = [f32::NAN; 5 * sign_gemm::COLUMNS];
+        sign_gemm::panel(isa, 5, channels, &packed[0], &columns, &mut products);
+        (packed.concat(), to_bits(&unpacked), to_bits(&products))
     };
-    let (packed, unpacked) = run(REFERENCE);
+    let (packed, unpacked, products) = run(REFERENCE);
     for summary in summaries {
         summary.cases += 1;
         let out = run(summary.isa);
         summary.check("pack", &channels, &out.0, &packed);
         summary.check("unpack", &channels, &out.1, &unpacked);
+        summary.check("sign_gemm", &channels, &out.2, &products);
     }
 }
 

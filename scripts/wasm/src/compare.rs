@@ -9,7 +9,7 @@ use signbit_kernels::{
     elementwise::Elementwise,
     isa::{Portable, Reference},
     pool::{self, Pooling},
-    real, threshold, weights, winograd,
+    real, sign_gemm, threshold, weights, winograd,
 };
 
 use crate::{
@@ -178,6 +178,10 @@ fn others(isa: Isa, conv: &Conv, rng: &mut Rng, tally: &mut Tally) {
         tally.same(what, conv, &a, &b, |x| x.to_bits() as u64);
     };
     floats("unpack_signs", pixels * c, &|isa, out| bits::unpack_signs(isa, &signs, c, out));
+    let columns: Vec<f32> = (0..c * sign_gemm::COLUMNS).map(|_| rng.float()).collect();
+    floats("sign_gemm", pixels * sign_gemm::COLUMNS, &|isa, out| {
+        sign_gemm::panel(isa, pixels, c, &signs, &columns, out);
+    });
     let per_channel: Vec<f32> = (0..c).map(|_| rng.float()).collect();
     floats("elementwise", pixels * c, &|isa, out| {
         out.copy_from_slice(&plain);

@@ -8,7 +8,7 @@ mod shapes;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use shapes::Case;
-use signbit_kernels::{Isa, PackedWeights, Thresholds, bits, conv, real, weights};
+use signbit_kernels::{Isa, PackedWeights, Thresholds, bits, conv, real, sign_gemm, weights};
 
 fn main() {
     divan::main();
@@ -53,6 +53,17 @@ fn conv_real(bencher: Bencher<'_, '_>, case: &Case) {
     let mut out = vec![0.0; conv.rows() * conv.out_w() * conv.c_out];
     bencher.counter(ItemsCount::new(case.macs())).bench_local(|| {
         real::conv2d(*isa, conv, black_box(&x), &packed, None, 0..conv.rows(), black_box(&mut out));
+    });
+}
+
+/// 1,024 rows of 1,024 signs times 16 columns of real numbers.
+#[divan::bench(args = shapes::isas().map(Isa::name))]
+fn sign_panel(bencher: Bencher<'_, '_>, isa: &str) {
+    let (isa, m, k) = (Isa::by_name(isa).expect("a name of this list"), 1024, 1024);
+    let (signs, b) = (rows(m, k), vec![0.5; k * sign_gemm::COLUMNS]);
+    let mut out = vec![0.0; m * sign_gemm::COLUMNS];
+    bencher.counter(ItemsCount::new(m * k * sign_gemm::COLUMNS)).bench_local(|| {
+        sign_gemm::panel(isa, m, k, black_box(&signs), black_box(&b), black_box(&mut out));
     });
 }
 

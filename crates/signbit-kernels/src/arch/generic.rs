@@ -10,6 +10,7 @@ pub(crate) mod pool;
 pub(crate) mod real;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod registers;
+pub(crate) mod sign_gemm;
 pub(crate) mod spread;
 pub(crate) mod winograd;
 

@@ -1,10 +1,8 @@
 //! One room per instruction set, each with the same functions. Callers have checked every geometry and
 //! every length.
 //!
-//! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2` and `avx512` compile some of it
-//! once more with their instructions allowed.
-//! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2` and `neon` compile some of it once
-//! more with their instructions allowed.
+//! `generic` and `portable` hold code that the compiler may vectorise by itself; `avx2`, `avx512` and `neon` compile some
+//! of it once more with their instructions allowed.
 
 pub(crate) mod generic;
 pub(crate) mod portable;

@@ -8,6 +8,7 @@ use super::generic::{counters, spread, winograd::Job};
 use crate::{
     bits::{copy_bits, read_bits, words},
     conv::Out,
+    real::LANES,
     shape::{Conv, Padding},
     threshold::Thresholds,
     window::{Pixels, Window},
@@ -169,9 +170,13 @@ fn count<const C: usize>(mismatches: &mut [u32; C], w: [&[u64]; C], act: impl Fn
 
 pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
     // More pixels need more registers than the smallest sets of vectors have.
-    super::generic::real::conv::<[f32; crate::real::LANES], 1>(conv, x, w, bias, rows, out);
+    super::generic::real::conv::<[f32; LANES], 1>(conv, x, w, bias, rows, out);
+}
+
+pub(crate) fn sign_panel(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    super::generic::sign_gemm::panel::<[f32; LANES], 1>(k, signs, b, out);
 }
 
 pub(crate) fn winograd(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
-    super::generic::winograd::conv::<[f32; crate::real::LANES], 1>(job, rows, scratch, out);
+    super::generic::winograd::conv::<[f32; LANES], 1>(job, rows, scratch, out);
 }

@@ -152,6 +152,21 @@ fn real_dot(conv: &Conv, x: &[f32], w: &[f32], [n, oy, ox]: [usize; 3], o: usize
     sum
 }
 
+pub(crate) fn sign_panel(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    let words = words(k);
+    for (row, out) in out.iter_mut().enumerate() {
+        for (column, out) in out.iter_mut().enumerate() {
+            let product = |i: usize| b.get(i).map_or(0.0, |b| sign(&signs[row * words..], i) as f32 * b[column]);
+            let mut sums = (0..words).map(|word| {
+                let fours = (word * 64..k.min(word * 64 + 64)).step_by(4);
+                fours.fold(0.0, |sum, i| sum + ((product(i) + product(i + 1)) + (product(i + 2) + product(i + 3))))
+            });
+            let first = sums.next().unwrap_or(0.0);
+            *out = sums.fold(first, |all, sum| all + sum);
+        }
+    }
+}
+
 pub(crate) fn channel_means(channels: usize, x: &[f32], out: &mut [f32]) {
     for (mean, x) in out.iter_mut().zip(x.chunks_exact(channels)) {
         let mut p = [0.0f32; 8];

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use signbit_kernels::{Conv, bits};
 use signbit_model::{DType, Op, Shape, ValueType};
 
-use super::binary_weights::{BinaryWeights, TASK, complete, own_tasks};
+use super::binary_weights::BinaryWeights;
 use super::shapes::dense_output;
+use super::sign_product::weight_gradient;
 use super::weight_scale::WeightScale;
 use crate::gemm::{Mat, MatMut};
 use crate::network::{NetworkBuilder, NetworkError, Var};
@@ -15,8 +16,11 @@ use crate::op::{Context, Needs, Operator, Pass};
 use crate::pack::{PackError, Packed, Packer};
 use crate::params::Init;
 use crate::quantizer::Quantizer;
-use crate::ranks;
-use crate::tensor::{Tensor, Value};
+use crate::ranks::{self, complete, own_tasks};
+use crate::tensor::{BitTensor, Tensor, Value};
+
+/// Output channels of one task of the gradient by the weights: with a thousand inputs, a mebibyte.
+const TASK: usize = 256;
 
 /// y = alpha_o * (sign(W) x), over bits or over real numbers. See [`BinaryDense::add`].
 #[derive(Debug)]
@@ -47,6 +51,25 @@ impl BinaryDense {
 
     fn at(&self, n: usize) -> Conv {
         Conv::dense(n, self.k, self.outputs)
+    }
+
+    /// The signs of the whole batch of `n` samples, `k` rows of `n`.
+    fn turned(&self, cx: &mut Context<'_>, x: &BitTensor, n: usize) -> Vec<u64> {
+        let (k, mut turned) = (self.k, cx.buffers.words(self.k * bits::words(n)));
+        if cx.ranks.is_none() {
+            bits::transpose(n, k, &x.words, &mut turned);
+            return turned;
+        }
+        let mut own = cx.buffers.real(x.n * k);
+        bits::unpack_signs(cx.isa, &x.words, k, &mut own);
+        let whole = cx.gathered(&own);
+        let mut words = cx.buffers.words(n * bits::words(k));
+        bits::pack_signs(cx.isa, &whole, k, &mut words);
+        bits::transpose(n, k, &words, &mut turned);
+        cx.buffers.give_words(words);
+        cx.buffers.give(whole);
+        cx.buffers.give(own);
+        turned
     }
 }
 
@@ -86,30 +109,36 @@ impl Operator for BinaryDense {
         let x = pass.input(0);
         let (own, k, outputs) = (x.n(), self.k, self.outputs);
         let mut dy = pass.grad.data;
-        let mut unpacked = cx.buffers.real(if matches!(x, Value::Bits(_)) { own * k } else { 0 });
-        let mut real_x = match x {
-            Value::Bits(x) => {
-                bits::unpack_signs(cx.isa, &x.words, k, &mut unpacked);
-                &unpacked
-            }
-            Value::Real(x) => &x.data,
-        };
         // Ranks share the channels, over the whole batch; that is less to send than each rank's sum over its samples.
         let n = ranks::whole(cx.ranks, own);
-        let mut gathered = Vec::new();
+        let (mut turned, mut gathered) = (vec![], vec![]);
+        let real_x = match x {
+            Value::Bits(x) => {
+                turned = self.turned(cx, x, n);
+                &gathered
+            }
+            Value::Real(x) if cx.ranks.is_none() => &x.data,
+            Value::Real(x) => {
+                gathered = cx.gathered(&x.data);
+                &gathered
+            }
+        };
         if cx.ranks.is_some() {
-            gathered = cx.gathered(real_x);
-            real_x = &gathered;
             let whole = cx.gathered(&dy);
             cx.buffers.give(std::mem::replace(&mut dy, whole));
         }
-        let (gemm, dw) = (cx.gemm, self.weights.grad(cx.params));
+        let (gemm, isa, dw) = (cx.gemm, cx.isa, self.weights.grad(cx.params));
         let tasks = own_tasks(cx.ranks, dw, TASK * k);
         let first = tasks.start / k.max(1);
         dw[tasks].par_chunks_mut(TASK * k).enumerate().for_each(|(i, dw)| {
-            let channels = dw.len() / k;
-            let dy = Mat::columns(&dy, n, first + i * TASK, channels, outputs).t();
-            gemm.product(MatMut::new(dw, channels, k), dy, Mat::new(real_x, n, k), false, 1);
+            let (first, channels) = (first + i * TASK, dw.len() / k);
+            match x {
+                Value::Bits(_) => weight_gradient(isa, &dy, outputs, first, &turned, k, dw),
+                Value::Real(_) => {
+                    let dy = Mat::columns(&dy, n, first, channels, outputs).t();
+                    gemm.product(MatMut::new(dw, channels, k), dy, Mat::new(real_x, n, k), false, 1);
+                }
+            }
         });
         complete(cx.ranks, dw, TASK * k);
         self.weights.finish_gradient(cx.params, k);
@@ -120,7 +149,7 @@ impl Operator for BinaryDense {
             Tensor::new(own, x.shape(), dx)
         });
         cx.buffers.give(gathered);
-        cx.buffers.give(unpacked);
+        cx.buffers.give_words(turned);
         cx.buffers.give(dy);
         vec![dx]
     }

@@ -2,7 +2,6 @@
 //! factor, and the way of a gradient from the signs to the latent weights.
 
 use std::mem::take;
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -10,21 +9,14 @@ use signbit_kernels::weights::{self, PackedWeights};
 use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
-use super::parts::with_scratch;
 use super::real;
+use super::sign_product::samples_times_signs;
 use super::weight_scale::{WeightScale, balance, unbalance_gradient};
-use crate::gemm::{Mat, MatMut};
 use crate::network::NetworkBuilder;
 use crate::op::{Context, Mode};
 use crate::params::{Init, ParamId, Params, Role};
 use crate::quantizer::{self, Kind, Quantizer};
-use crate::ranks::Ranks;
 use crate::tensor::{BitTensor, Tensor, Value};
-
-/// Output channels, or columns, of one task of a dense product: a multiple of 64, and with a thousand inputs a mebibyte.
-pub(super) const TASK: usize = 256;
-/// Samples of one task that turns a matrix: a cache line of f32.
-const TURN: usize = 16;
 
 /// Latent weights and what is derived from them once per step.
 #[derive(Debug)]
@@ -159,65 +151,18 @@ impl BinaryWeights {
         &self.signs
     }
 
-    /// `out[n, c_out]` = x `[n, k]` times the transposed signs. Each task unpacks a block of output channels, which
-    /// stays in its second-level cache until it is used, and writes them as rows; the last pass turns the result. Ranks
-    /// share the tasks: `x` is of the whole batch, `out` of this rank's samples.
+    /// `out[n, c_out]` = x `[n, k]` times the transposed signs, as [`samples_times_signs`].
     pub(super) fn times_real(&self, cx: &mut Context<'_>, x: &[f32], n: usize, out: &mut [f32]) {
-        let (k, row) = (x.len() / n.max(1), bits::words(x.len() / n.max(1)));
-        let c_out = self.rows.len() / row;
-        let (gemm, isa) = (cx.gemm, cx.isa);
-        let mut turned = cx.buffers.real(c_out * n);
-        let own = own_tasks(cx.ranks, &turned, TASK * n);
-        let tasks = turned[own.clone()].par_chunks_mut(TASK * n);
-        tasks.zip(self.rows[own.start / n * row..own.end / n * row].par_chunks(TASK * row)).for_each(
-            |(turned, rows)| {
-                with_scratch(rows.len() / row * k, |signs| {
-                    let channels = rows.len() / row;
-                    bits::unpack_signs(isa, rows, k, signs);
-                    let product = MatMut::new(turned, channels, n);
-                    gemm.product(product, Mat::new(signs, channels, k), Mat::new(x, n, k).t(), false, 1);
-                });
-            },
-        );
-        let first = complete(cx.ranks, &mut turned, TASK * n);
-        out.par_chunks_mut(TURN * c_out).enumerate().for_each(|(i, out)| {
-            for (j, channel) in turned.chunks_exact(n).enumerate() {
-                for (out, value) in out[j..].iter_mut().step_by(c_out).zip(&channel[first + i * TURN..]) {
-                    *out = *value;
-                }
-            }
-        });
-        cx.buffers.give(turned);
+        samples_times_signs(cx, x, n, x.len() / n.max(1), &self.rows, out);
     }
 
-    /// `dx[n, k]` = dy `[n, c_out]` times the signs. Each task takes a block of the columns of dx and unpacks what it
-    /// needs of every row. Ranks share the tasks: `dy` is of the whole batch, `dx` of this rank's samples.
+    /// `dx[n, k]` = dy `[n, c_out]` times the signs, as [`samples_times_signs`].
     pub(super) fn gradient_times_signs(&self, cx: &mut Context<'_>, dy: &[f32], n: usize, k: usize, dx: &mut [f32]) {
-        let (row, block) = (bits::words(k), TASK * n);
-        let c_out = self.rows.len() / row;
-        let (gemm, isa) = (cx.gemm, cx.isa);
-        let mut blocks = cx.buffers.real(k.div_ceil(TASK) * block);
-        let own = own_tasks(cx.ranks, &blocks, block);
-        let before = own.start / block.max(1);
-        blocks[own].par_chunks_mut(block).enumerate().for_each(|(i, dx)| {
-            let i = before + i;
-            let columns = TASK.min(k - i * TASK);
-            with_scratch(c_out * columns, |signs| {
-                let words = i * TASK / 64..i * TASK / 64 + bits::words(columns);
-                for (signs, bits) in signs.chunks_exact_mut(columns).zip(self.rows.chunks_exact(row)) {
-                    bits::unpack_signs(isa, &bits[words.clone()], columns, signs);
-                }
-                let product = MatMut::new(dx, n, columns);
-                gemm.product(product, Mat::new(dy, n, c_out), Mat::new(signs, c_out, columns), false, 1);
-            });
-        });
-        let first = complete(cx.ranks, &mut blocks, block);
-        dx.par_chunks_mut(k).enumerate().for_each(|(sample, dx)| {
-            for (dx, block) in dx.chunks_mut(TASK).zip(blocks.chunks_exact(block)) {
-                dx.copy_from_slice(&block[(first + sample) * dx.len()..][..dx.len()]);
-            }
-        });
-        cx.buffers.give(blocks);
+        let c_out = self.rows.len() / bits::words(k);
+        let mut turned = cx.buffers.words(k * bits::words(c_out));
+        bits::transpose(c_out, k, &self.rows, &mut turned);
+        samples_times_signs(cx, dy, n, c_out, &turned, dx);
+        cx.buffers.give_words(turned);
     }
 
     /// The signs as the last call of [`BinaryWeights::signs`] left them.
@@ -296,22 +241,6 @@ impl BinaryWeights {
         self.binarise(Isa::best(), params, k, &mut vec![], &mut rows, &mut alpha);
         (ModelTensor::Bits { shape, rows }, self.scale.is_some().then_some(alpha))
     }
-}
-
-/// The numbers of `all` that this rank computes, in tasks of `len`: all of them, unless ranks share the work.
-pub(super) fn own_tasks(ranks: Option<&Ranks>, all: &[f32], len: usize) -> Range<usize> {
-    ranks.map_or(0..all.len(), |ranks| {
-        let tasks = ranks.tasks(all.len().div_ceil(len.max(1)));
-        (tasks.start * len).min(all.len())..(tasks.end * len).min(all.len())
-    })
-}
-
-/// Takes what other ranks have computed of `all`. Returns where this rank's samples begin in the batch.
-pub(super) fn complete(ranks: Option<&Ranks>, all: &mut [f32], len: usize) -> usize {
-    ranks.map_or(0, |ranks| {
-        ranks.gather_tasks(all, len);
-        ranks.own().start
-    })
 }
 
 /// Turns the `k` bits of a row.

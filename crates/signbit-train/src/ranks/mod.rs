@@ -200,6 +200,22 @@ pub(crate) fn whole(ranks: Option<&Ranks>, n: usize) -> usize {
     ranks.map_or(n, Ranks::whole)
 }
 
+/// The numbers of `all` that this rank computes, in tasks of `len`: all of them, unless ranks share the work.
+pub(crate) fn own_tasks(ranks: Option<&Ranks>, all: &[f32], len: usize) -> Range<usize> {
+    ranks.map_or(0..all.len(), |ranks| {
+        let tasks = ranks.tasks(all.len().div_ceil(len.max(1)));
+        (tasks.start * len).min(all.len())..(tasks.end * len).min(all.len())
+    })
+}
+
+/// Takes what other ranks have computed of `all`. Returns where this rank's samples begin in the batch.
+pub(crate) fn complete(ranks: Option<&Ranks>, all: &mut [f32], len: usize) -> usize {
+    ranks.map_or(0, |ranks| {
+        ranks.gather_tasks(all, len);
+        ranks.own().start
+    })
+}
+
 /// Samples of a part of the batch of which `n` samples are here.
 pub(crate) fn per_part(ranks: Option<&Ranks>, n: usize) -> usize {
     whole(ranks, n).div_ceil(PARTS).max(1)

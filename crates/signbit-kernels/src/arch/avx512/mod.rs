@@ -17,6 +17,7 @@ use super::generic::{registers::Sums, winograd::Job};
 use crate::{
     conv::Out,
     isa::{Avx512Bw, Avx512Vpopcnt},
+    real::LANES,
     shape::Conv,
 };
 
@@ -68,6 +69,16 @@ pub(crate) fn real_conv(
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
     unsafe { stamped(conv, x, w, bias, rows, out) }
+}
+
+pub(crate) fn sign_panel(_: Avx512Bw, k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    #[target_feature(enable = "avx512f")]
+    fn stamped(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+        // Eight sums, enough to hide the latency of the additions.
+        super::generic::sign_gemm::panel::<Sums<real::Zmm, 1>, 8>(k, signs, b, out);
+    }
+    // SAFETY: the token proves that the CPU has AVX-512 F.
+    unsafe { stamped(k, signs, b, out) }
 }
 
 pub(crate) fn winograd(_: Avx512Bw, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

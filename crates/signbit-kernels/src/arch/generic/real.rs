@@ -3,6 +3,7 @@
 
 use core::ops::Range;
 
+use super::sign_gemm::{self, Table};
 use crate::{
     real::{LANES, is_depthwise},
     shape::Conv,
@@ -108,6 +109,14 @@ pub(crate) trait Lanes: Copy {
     /// Adds `x * w`, lane by lane.
     fn add_each(self, x: &[f32; LANES], w: &[f32; LANES]) -> Self;
     fn get(self) -> [f32; LANES];
+    fn load(x: &[f32; LANES]) -> Self;
+    fn plus(self, other: Self) -> Self;
+
+    /// As [`sign_gemm::look_up`].
+    #[inline(always)]
+    fn look_up<const P: usize>(tables: &[Table], signs: [u64; P], more: bool, out: &mut [[f32; LANES]; P]) {
+        sign_gemm::look_up::<Self, P>(tables, signs, more, out);
+    }
 
     /// Adds all of a run, place by place, of numbers that all lanes have in common.
     #[inline(always)]
@@ -207,6 +216,16 @@ impl Lanes for [f32; LANES] {
     #[inline(always)]
     fn get(self) -> Self {
         self
+    }
+
+    #[inline(always)]
+    fn load(x: &[f32; LANES]) -> Self {
+        *x
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        core::array::from_fn(|lane| self[lane] + other[lane])
     }
 }
 

@@ -224,6 +224,19 @@ impl<V: Stamped, const R: usize> Lanes for Sums<V, R> {
     }
 
     #[inline(always)]
+    fn load(x: &[f32; LANES]) -> Self {
+        Self(load(x))
+    }
+
+    #[inline(always)]
+    fn plus(mut self, other: Self) -> Self {
+        for r in 0..R {
+            self.0[r] = self.0[r].plus(other.0[r]);
+        }
+        self
+    }
+
+    #[inline(always)]
     fn add_run<const P: usize>(sums: &mut [Self; P], run: &Run<'_>) {
         V::add_run(sums, run);
     }

@@ -12,7 +12,7 @@ use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
 use super::generic::winograd::Job;
-use crate::{conv::Out, elementwise::Elementwise, isa::Neon, shape::Conv, threshold::Thresholds};
+use crate::{conv::Out, elementwise::Elementwise, isa::Neon, real::LANES, shape::Conv, threshold::Thresholds};
 
 pub(crate) fn pack_f32(_: Neon, x: &[f32], channels: usize, out: &mut [u64]) {
     // SAFETY: the token proves that the CPU has NEON.
@@ -73,16 +73,26 @@ pub(crate) fn real_conv(
     #[target_feature(enable = "neon")]
     fn stamped(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
         // Four pixels of 16 lanes are sixteen of the 32 registers, enough chains of additions to hide their latency.
-        super::generic::real::conv::<[f32; crate::real::LANES], 4>(conv, x, w, bias, rows, out);
+        super::generic::real::conv::<[f32; LANES], 4>(conv, x, w, bias, rows, out);
     }
     // SAFETY: the token proves that the CPU has NEON.
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
+pub(crate) fn sign_panel(_: Neon, k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    #[target_feature(enable = "neon")]
+    fn stamped(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+        // Eight sums of four registers are all 32.
+        super::generic::sign_gemm::panel::<[f32; LANES], 4>(k, signs, b, out);
+    }
+    // SAFETY: the token proves that the CPU has NEON.
+    unsafe { stamped(k, signs, b, out) }
+}
+
 pub(crate) fn winograd(_: Neon, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
     #[target_feature(enable = "neon")]
     fn stamped(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {
-        super::generic::winograd::conv::<[f32; crate::real::LANES], 4>(job, rows, scratch, out);
+        super::generic::winograd::conv::<[f32; LANES], 4>(job, rows, scratch, out);
     }
     // SAFETY: the token proves that the CPU has NEON.
     unsafe { stamped(job, rows, scratch, out) }

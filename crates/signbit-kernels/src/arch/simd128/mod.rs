@@ -26,6 +26,10 @@ pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>,
     super::generic::real::conv::<[f32; LANES], 2>(conv, x, w, bias, rows, out);
 }
 
+pub(crate) fn sign_panel(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    super::generic::sign_gemm::panel::<[f32; LANES], 2>(k, signs, b, out);
+}
+
 pub(crate) fn winograd(
     job: &super::generic::winograd::Job<'_>,
     rows: Range<usize>,

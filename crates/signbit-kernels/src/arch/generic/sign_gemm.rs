@@ -1,0 +1,94 @@
+//! The product of signs and real numbers by tables of partial sums; see [`crate::sign_gemm`] for the order of its sums.
+
+use super::real::Lanes;
+use crate::{bits::words, real::LANES};
+
+/// Rows of `b` with a table of their own, and its entries.
+const GROUP: usize = 4;
+const ENTRIES: usize = 1 << GROUP;
+/// Groups of one word of signs: tables of 16 KiB, half of a first-level cache.
+const GROUPS: usize = 64 / GROUP;
+/// Groups of one turn of the loop.
+const STEPS: usize = 4;
+
+/// The 16 sums of four rows of `b`: entry `i` has row `j` with a plus where bit `j` of `i` is 1.
+pub(crate) type Table = [[f32; LANES]; ENTRIES];
+
+/// Whole registers, none across two lines of the cache.
+#[repr(align(64))]
+struct Tables([Table; GROUPS]);
+
+/// `P` rows of signs are worked on together.
+#[inline(always)]
+pub(crate) fn panel<L: Lanes, const P: usize>(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    let words = words(k);
+    if words == 0 {
+        return out.fill([0.0; LANES]);
+    }
+    let mut tables = Tables([[[0.0; LANES]; ENTRIES]; GROUPS]);
+    // A place that the compiler does not know as one of the stack takes two additions less at each look.
+    let tables = core::hint::black_box(&mut tables);
+    for (word, b) in b.chunks(64).enumerate() {
+        let steps = fill::<L>(b, tables);
+        let tables = &tables.0[..steps * STEPS];
+        let (many, rest) = out.as_chunks_mut::<P>();
+        let (many_signs, rest_signs) = signs.split_at(many.len() * P * words);
+        for (out, signs) in many.iter_mut().zip(many_signs.chunks_exact(P * words)) {
+            L::look_up(tables, core::array::from_fn(|p| signs[p * words + word]), word > 0, out);
+        }
+        for (out, signs) in rest.iter_mut().zip(rest_signs.chunks_exact(words)) {
+            L::look_up(tables, [signs[word]], word > 0, core::array::from_mut(out));
+        }
+    }
+}
+
+/// The tables of up to 64 rows of `b`, and those of rows of zeros up to a whole turn of the loop. Returns the turns.
+#[inline(always)]
+fn fill<L: Lanes>(b: &[[f32; LANES]], tables: &mut Tables) -> usize {
+    const ZERO: [f32; LANES] = [0.0; LANES];
+    let steps = b.len().div_ceil(STEPS * GROUP);
+    for (g, table) in tables.0[..steps * STEPS].iter_mut().enumerate() {
+        let row = |i: usize| b.get(g * GROUP + i).unwrap_or(&ZERO);
+        let low = pairs::<L>(row(0), row(1));
+        let high = pairs::<L>(row(2), row(3));
+        for (i, entry) in table.iter_mut().enumerate() {
+            *entry = low[i % 4].plus(high[i / 4]).get();
+        }
+    }
+    steps
+}
+
+/// The sums of two rows by their two bits.
+#[inline(always)]
+fn pairs<L: Lanes>(a: &[f32; LANES], b: &[f32; LANES]) -> [L; 4] {
+    const MINUS: [f32; LANES] = [-1.0; LANES];
+    let (plus, a) = (L::load(a), L::zero().add_each(a, &MINUS));
+    let (sum, difference) = (plus.plus(L::load(b)), plus.add_each(b, &MINUS));
+    [a.add_each(b, &MINUS), difference, a.plus(L::load(b)), sum]
+}
+
+/// The entries of `P` rows, by their bits of one word, added up, beginning at 0.0; then stored, or added to `out`.
+#[inline(always)]
+pub(crate) fn look_up<L: Lanes, const P: usize>(
+    tables: &[Table],
+    mut signs: [u64; P],
+    more: bool,
+    out: &mut [[f32; LANES]; P],
+) {
+    let mut sums = [L::zero(); P];
+    let (steps, _) = tables.as_chunks::<STEPS>();
+    for tables in steps {
+        for (g, table) in tables.iter().enumerate() {
+            for p in 0..P {
+                sums[p] = sums[p].plus(L::load(&table[(signs[p] >> (g * GROUP)) as usize % ENTRIES]));
+            }
+        }
+        for p in 0..P {
+            signs[p] >>= STEPS * GROUP;
+        }
+    }
+    for p in 0..P {
+        let sum = if more { L::load(&out[p]).plus(sums[p]) } else { sums[p] };
+        out[p] = sum.get();
+    }
+}
