@@ -11,8 +11,17 @@ use crate::{Isa, arch, bits::words, real::LANES};
 /// Columns of the real matrix that one call multiplies.
 pub const COLUMNS: usize = LANES;
 
+/// Where rows of products go: row `i` of part `p` begins at `starts[p] + i * step`. Parts have equally many rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Where the first row of each part begins.
+    pub starts: &'a [usize],
+    /// From one row of a part to the next.
+    pub step: usize,
+}
+
 /// `out[m, COLUMNS]` = `signs` times `b[k, COLUMNS]`, where `signs` are `m` rows of `k` signs, each of
-/// [`words`]`(k)` words with 0 behind the last bit.
+/// [`words`]`(k)` words. What lies behind the last bit of a row does not matter.
 ///
 /// The order is fixed: products of four rows of `b` are added as `(p0 + p1) + (p2 + p3)`, these sums one after the other
 /// to 0.0 within each 64 rows, and the sums of 64 rows one after the other. Rows missing at the end count as 0.0.
@@ -20,22 +29,56 @@ pub const COLUMNS: usize = LANES;
 /// # Panics
 /// If a length does not fit.
 pub fn panel(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], out: &mut [f32]) {
+    assert!(m.checked_mul(COLUMNS) == Some(out.len()), "room for {} numbers of {m} rows of {COLUMNS}", out.len());
+    run(isa, m, k, signs, b, Places { starts: &[0], step: COLUMNS }, false, out);
+}
+
+/// Adds the products of [`panel`] to `out`, each row where `places` says; those with 64 rows of `b` for all parts, one after the
+/// other, before those with the next 64.
+///
+/// # Panics
+/// If a length does not fit, `m` rows are not equally many for each part, or a place is beyond `out`.
+pub fn add_panel(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], places: Places<'_>, out: &mut [f32]) {
+    run(isa, m, k, signs, b, places, true, out);
+}
+
+/// Checked: the rows of `signs` are those of all parts, `b` has `k` rows, and no place lies beyond the output.
+pub(crate) struct Job<'a> {
+    /// Rows of each part.
+    pub(crate) rows: usize,
+    pub(crate) k: usize,
+    pub(crate) signs: &'a [u64],
+    pub(crate) b: &'a [[f32; LANES]],
+    pub(crate) places: Places<'a>,
+    /// Whether to add to the output.
+    pub(crate) add: bool,
+}
+
+fn run(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], places: Places<'_>, add: bool, out: &mut [f32]) {
     assert!(m.checked_mul(words(k)) == Some(signs.len()), "{} words for {m} rows of {k} signs", signs.len());
     assert!(k.checked_mul(COLUMNS) == Some(b.len()), "{} numbers for {k} rows of {COLUMNS}", b.len());
-    assert!(m.checked_mul(COLUMNS) == Some(out.len()), "room for {} numbers of {m} rows of {COLUMNS}", out.len());
-    let ((b, _), (out, _)) = (b.as_chunks(), out.as_chunks_mut());
+    let Places { starts, step } = places;
+    assert!(!starts.is_empty() && m.is_multiple_of(starts.len()), "{m} rows in {} parts", starts.len());
+    let rows = m / starts.len();
+    if rows == 0 {
+        return;
+    }
+    let last = (rows - 1).checked_mul(step).zip(starts.iter().max());
+    let end = last.and_then(|(last, start)| last.checked_add(*start)?.checked_add(COLUMNS));
+    assert!(end.is_some_and(|end| end <= out.len()), "rows end at {end:?} of {} numbers", out.len());
+    let job = &Job { rows, k, signs, b: b.as_chunks().0, places, add };
     match isa {
-        Isa::Reference(_) => arch::reference::sign_panel(k, signs, b, out),
-        Isa::Portable(_) => arch::portable::sign_panel(k, signs, b, out),
+        Isa::Reference(_) => arch::reference::sign_gemm(job, out),
+        Isa::Portable(_) => arch::portable::sign_gemm(job, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(token) => arch::avx2::sign_panel(token, k, signs, b, out),
+        Isa::Avx2(token) => arch::avx2::sign_gemm(token, job, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::sign_panel(token, k, signs, b, out),
+        Isa::Avx512Bw(token) => arch::avx512::sign_gemm(token, job, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::sign_panel(token.into(), k, signs, b, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx512::sign_gemm(token.into(), job, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Isa::WasmSimd128(_) => arch::simd128::sign_panel(k, signs, b, out),
+        Isa::WasmSimd128(_) => arch::simd128::sign_gemm(job, out),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon(token) => arch::neon::sign_panel(token, k, signs, b, out),
+        Isa::Neon(token) => arch::neon::sign_gemm(token, job, out),
     }
 }

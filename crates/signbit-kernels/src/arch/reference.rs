@@ -8,6 +8,7 @@ use crate::{
     pool::Pooling,
     real::{LANES, is_depthwise},
     shape::{Conv, Padding},
+    sign_gemm::Job as SignJob,
     threshold::Thresholds,
 };
 
@@ -152,17 +153,24 @@ fn real_dot(conv: &Conv, x: &[f32], w: &[f32], [n, oy, ox]: [usize; 3], o: usize
     sum
 }
 
-pub(crate) fn sign_panel(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
-    let words = words(k);
-    for (row, out) in out.iter_mut().enumerate() {
-        for (column, out) in out.iter_mut().enumerate() {
-            let product = |i: usize| b.get(i).map_or(0.0, |b| sign(&signs[row * words..], i) as f32 * b[column]);
-            let mut sums = (0..words).map(|word| {
-                let fours = (word * 64..k.min(word * 64 + 64)).step_by(4);
-                fours.fold(0.0, |sum, i| sum + ((product(i) + product(i + 1)) + (product(i + 2) + product(i + 3))))
-            });
-            let first = sums.next().unwrap_or(0.0);
-            *out = sums.fold(first, |all, sum| all + sum);
+pub(crate) fn sign_gemm(job: &SignJob<'_>, out: &mut [f32]) {
+    let words = words(job.k);
+    if words == 0 && !job.add {
+        out.fill(0.0);
+    }
+    for word in 0..words {
+        for (part, start) in job.places.starts.iter().enumerate() {
+            for row in 0..job.rows {
+                let signs = &job.signs[(part * job.rows + row) * words..];
+                for column in 0..LANES {
+                    let product = |i: usize| job.b.get(i).map_or(0.0, |b| sign(signs, i) as f32 * b[column]);
+                    let fours = (word * 64..job.k.min(word * 64 + 64)).step_by(4);
+                    let sum = fours
+                        .fold(0.0, |sum, i| sum + ((product(i) + product(i + 1)) + (product(i + 2) + product(i + 3))));
+                    let out = &mut out[start + row * job.places.step + column];
+                    *out = if job.add || word > 0 { *out + sum } else { sum };
+                }
+            }
         }
     }
 }

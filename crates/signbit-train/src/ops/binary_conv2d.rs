@@ -8,6 +8,7 @@ use signbit_model::{DType, Geometry, Op, Shape, ValueType};
 use super::binary_weights::BinaryWeights;
 use super::im2row::{Dx, Im2Row};
 use super::shapes::{conv_of, conv_output, conv_weights, geometry_of};
+use super::sign_conv::SignConv;
 use super::weight_scale::WeightScale;
 use crate::network::{NetworkBuilder, NetworkError, Var};
 use crate::op::{Context, Needs, Operator, Pass};
@@ -47,6 +48,29 @@ impl BinaryConv2d {
     fn at(&self, n: usize) -> Conv {
         Conv { n, ..self.conv }
     }
+
+    /// The gradients by real products, with bits unpacked a few rows at a time.
+    fn real_backward(&mut self, cx: &mut Context<'_>, conv: &Conv, x: &Value, dy: &[f32], dx: Option<&mut [f32]>) {
+        let pad = match conv.padding {
+            Padding::Zero => 0.0,
+            Padding::One => 1.0,
+            Padding::MinusOne => -1.0,
+        };
+        let im2row = Im2Row::new(*conv, pad);
+        if dx.is_some() {
+            self.weights.signs(cx.isa, conv.k());
+        }
+        let (words, isa) = (conv.w * bits::words(conv.c_in), cx.isa);
+        let load = |n: usize, y: usize, to: &mut [f32]| match x {
+            Value::Bits(x) => {
+                bits::unpack_signs(isa, &x.words[(n * conv.h + y) * words..][..words], conv.c_in, to);
+            }
+            Value::Real(x) => to.copy_from_slice(im2row.real_row(&x.data, n, y)),
+        };
+        let to = dx.map(|out| Dx { weights: self.weights.last_signs(), scale: self.weights.alpha(), out });
+        let dw = self.weights.grad(cx.params);
+        im2row.backward(cx.ranks, cx.gemm, cx.buffers, load, dy, dw, to);
+    }
 }
 
 impl Operator for BinaryConv2d {
@@ -85,27 +109,15 @@ impl Operator for BinaryConv2d {
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0);
         let conv = self.at(x.n());
-        let pad = match conv.padding {
-            Padding::Zero => 0.0,
-            Padding::One => 1.0,
-            Padding::MinusOne => -1.0,
-        };
-        let im2row = Im2Row::new(conv, pad);
         let mut dx = pass.wanted[0].then(|| cx.buffers.real(conv.n * x.shape().elements()));
-        if dx.is_some() {
-            self.weights.signs(cx.isa, conv.k());
-        }
-        let (words, isa) = (conv.w * bits::words(conv.c_in), cx.isa);
-        let load = |n: usize, y: usize, to: &mut [f32]| match x {
-            Value::Bits(x) => {
-                bits::unpack_signs(isa, &x.words[(n * conv.h + y) * words..][..words], conv.c_in, to);
+        match (x, SignConv::new(cx.isa, conv)) {
+            (Value::Bits(x), Some(sign_conv)) => {
+                let to = dx.as_deref_mut().map(|out| self.weights.dx(out));
+                let dw = self.weights.grad(cx.params);
+                sign_conv.backward(cx.ranks, cx.buffers, &x.words, &pass.grad.data, dw, to);
             }
-            Value::Real(x) => to.copy_from_slice(im2row.real_row(&x.data, n, y)),
-        };
-        let to =
-            dx.as_deref_mut().map(|out| Dx { weights: self.weights.last_signs(), scale: self.weights.alpha(), out });
-        let dw = self.weights.grad(cx.params);
-        im2row.backward(cx.ranks, cx.gemm, cx.buffers, load, &pass.grad.data, dw, to);
+            _ => self.real_backward(cx, &conv, x, &pass.grad.data, dx.as_deref_mut()),
+        }
         self.weights.finish_gradient(cx.params, conv.k());
         let shape = x.shape();
         cx.buffers.give(pass.grad.data);

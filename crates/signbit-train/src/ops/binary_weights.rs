@@ -10,6 +10,7 @@ use signbit_kernels::{Conv, Isa, bits, conv};
 use signbit_model::Tensor as ModelTensor;
 
 use super::real;
+use super::sign_conv::Dx;
 use super::sign_product::samples_times_signs;
 use super::weight_scale::{WeightScale, balance, unbalance_gradient};
 use crate::network::NetworkBuilder;
@@ -168,6 +169,11 @@ impl BinaryWeights {
     /// The signs as the last call of [`BinaryWeights::signs`] left them.
     pub(super) fn last_signs(&self) -> &[f32] {
         &self.signs
+    }
+
+    /// What the gradient by an input of bits, to be written to `out`, needs of the weights.
+    pub(super) fn dx<'a>(&'a self, out: &'a mut [f32]) -> Dx<'a> {
+        Dx { weights: &self.rows, scale: self.alpha(), out }
     }
 
     /// alpha per output channel, where there is one.

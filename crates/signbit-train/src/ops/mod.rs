@@ -37,6 +37,7 @@ mod separable;
 mod shapes;
 mod sigmoid;
 mod sign;
+mod sign_conv;
 mod sign_product;
 mod slice;
 mod split;

@@ -69,7 +69,7 @@ pub(super) fn weight_gradient(
 }
 
 /// Up to 16 rows of `len` numbers as columns, zeros behind the last.
-fn to_columns(rows: &[f32], len: usize, columns: &mut [f32]) {
+pub(super) fn to_columns(rows: &[f32], len: usize, columns: &mut [f32]) {
     let (columns, _) = columns.as_chunks_mut::<COLUMNS>();
     for (i, columns) in columns.chunks_mut(COLUMNS).enumerate() {
         columns.fill([0.0; COLUMNS]);
@@ -81,7 +81,7 @@ fn to_columns(rows: &[f32], len: usize, columns: &mut [f32]) {
 
 /// Columns from `first` on as rows of `len` numbers, as many as there is room for. A few lines of the cache at a time, because rows
 /// a power of two apart would push each other out.
-fn from_columns(columns: &[f32], first: usize, len: usize, rows: &mut [f32]) {
+pub(super) fn from_columns(columns: &[f32], first: usize, len: usize, rows: &mut [f32]) {
     let (columns, _) = columns.as_chunks::<COLUMNS>();
     for (i, columns) in columns.chunks(COLUMNS).enumerate() {
         for (lane, row) in rows.chunks_exact_mut(len).enumerate() {

@@ -19,7 +19,8 @@ use core::ops::Range;
 pub(crate) use self::layout::{pack_weights, packed_len};
 use super::generic::{registers::Sums, winograd::Job};
 use crate::{
-    conv::Out, elementwise::Elementwise, isa::Avx2, pool::Pooling, real::LANES, shape::Conv, threshold::Thresholds,
+    conv::Out, elementwise::Elementwise, isa::Avx2, pool::Pooling, shape::Conv, sign_gemm::Job as SignJob,
+    threshold::Thresholds,
 };
 
 pub(crate) fn pack_f32(_: Avx2, x: &[f32], channels: usize, out: &mut [u64]) {
@@ -99,14 +100,14 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn sign_panel(_: Avx2, k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+pub(crate) fn sign_gemm(_: Avx2, job: &SignJob<'_>, out: &mut [f32]) {
     #[target_feature(enable = "avx2")]
-    fn stamped(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    fn stamped(job: &SignJob<'_>, out: &mut [f32]) {
         // Eight sums, enough to hide the latency of the additions.
-        super::generic::sign_gemm::panel::<Sums<real::Ymm, 2>, 4>(k, signs, b, out);
+        super::generic::sign_gemm::run::<Sums<real::Ymm, 2>, 4>(job, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
-    unsafe { stamped(k, signs, b, out) }
+    unsafe { stamped(job, out) }
 }
 
 pub(crate) fn winograd(_: Avx2, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

@@ -17,8 +17,8 @@ use super::generic::{registers::Sums, winograd::Job};
 use crate::{
     conv::Out,
     isa::{Avx512Bw, Avx512Vpopcnt},
-    real::LANES,
     shape::Conv,
+    sign_gemm::Job as SignJob,
 };
 
 pub(crate) fn unpack(_: Avx512Bw, bits: &[u64], channels: usize, out: &mut [f32]) {
@@ -71,14 +71,14 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn sign_panel(_: Avx512Bw, k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+pub(crate) fn sign_gemm(_: Avx512Bw, job: &SignJob<'_>, out: &mut [f32]) {
     #[target_feature(enable = "avx512f")]
-    fn stamped(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    fn stamped(job: &SignJob<'_>, out: &mut [f32]) {
         // Eight sums, enough to hide the latency of the additions.
-        super::generic::sign_gemm::panel::<Sums<real::Zmm, 1>, 8>(k, signs, b, out);
+        super::generic::sign_gemm::run::<Sums<real::Zmm, 1>, 8>(job, out);
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { stamped(k, signs, b, out) }
+    unsafe { stamped(job, out) }
 }
 
 pub(crate) fn winograd(_: Avx512Bw, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

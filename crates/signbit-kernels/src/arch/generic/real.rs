@@ -3,7 +3,6 @@
 
 use core::ops::Range;
 
-use super::sign_gemm::{self, Table};
 use crate::{
     real::{LANES, is_depthwise},
     shape::Conv,
@@ -111,12 +110,6 @@ pub(crate) trait Lanes: Copy {
     fn get(self) -> [f32; LANES];
     fn load(x: &[f32; LANES]) -> Self;
     fn plus(self, other: Self) -> Self;
-
-    /// As [`sign_gemm::look_up`].
-    #[inline(always)]
-    fn look_up<const P: usize>(tables: &[Table], signs: [u64; P], more: bool, out: &mut [[f32; LANES]; P]) {
-        sign_gemm::look_up::<Self, P>(tables, signs, more, out);
-    }
 
     /// Adds all of a run, place by place, of numbers that all lanes have in common.
     #[inline(always)]

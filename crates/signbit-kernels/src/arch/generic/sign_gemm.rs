@@ -1,7 +1,7 @@
 //! The product of signs and real numbers by tables of partial sums; see [`crate::sign_gemm`] for the order of its sums.
 
 use super::real::Lanes;
-use crate::{bits::words, real::LANES};
+use crate::{bits::words, real::LANES, sign_gemm::Job};
 
 /// Rows of `b` with a table of their own, and its entries.
 const GROUP: usize = 4;
@@ -12,7 +12,7 @@ const GROUPS: usize = 64 / GROUP;
 const STEPS: usize = 4;
 
 /// The 16 sums of four rows of `b`: entry `i` has row `j` with a plus where bit `j` of `i` is 1.
-pub(crate) type Table = [[f32; LANES]; ENTRIES];
+type Table = [[f32; LANES]; ENTRIES];
 
 /// Whole registers, none across two lines of the cache.
 #[repr(align(64))]
@@ -20,26 +20,43 @@ struct Tables([Table; GROUPS]);
 
 /// `P` rows of signs are worked on together.
 #[inline(always)]
-pub(crate) fn panel<L: Lanes, const P: usize>(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+pub(crate) fn run<L: Lanes, const P: usize>(job: &Job<'_>, out: &mut [f32]) {
+    let Job { rows, k, signs, b, places, add } = *job;
     let words = words(k);
-    if words == 0 {
-        return out.fill([0.0; LANES]);
+    if words == 0 && !add {
+        // Without places of one's own, rows lie side by side.
+        return out.fill(0.0);
     }
     let mut tables = Tables([[[0.0; LANES]; ENTRIES]; GROUPS]);
     // A place that the compiler does not know as one of the stack takes two additions less at each look.
     let tables = core::hint::black_box(&mut tables);
     for (word, b) in b.chunks(64).enumerate() {
         let steps = fill::<L>(b, tables);
-        let tables = &tables.0[..steps * STEPS];
-        let (many, rest) = out.as_chunks_mut::<P>();
-        let (many_signs, rest_signs) = signs.split_at(many.len() * P * words);
-        for (out, signs) in many.iter_mut().zip(many_signs.chunks_exact(P * words)) {
-            L::look_up(tables, core::array::from_fn(|p| signs[p * words + word]), word > 0, out);
-        }
-        for (out, signs) in rest.iter_mut().zip(rest_signs.chunks_exact(words)) {
-            L::look_up(tables, [signs[word]], word > 0, core::array::from_mut(out));
+        let (tables, more) = (&tables.0[..steps * STEPS], add || word > 0);
+        for (start, signs) in places.starts.iter().zip(signs.chunks_exact(rows * words)) {
+            let many = signs.chunks_exact(P * words);
+            let (rest, mut at) = (many.remainder(), *start);
+            for signs in many {
+                let sums: [L; P] = look_up(tables, core::array::from_fn(|p| signs[p * words + word]));
+                for p in 0..P {
+                    put(sums[p], more, &mut out[at..]);
+                    at += places.step;
+                }
+            }
+            for signs in rest.chunks_exact(words) {
+                let [sum]: [L; 1] = look_up(tables, [signs[word]]);
+                put(sum, more, &mut out[at..]);
+                at += places.step;
+            }
         }
     }
+}
+
+/// Stores a row of sums, or adds it.
+#[inline(always)]
+fn put<L: Lanes>(sum: L, add: bool, out: &mut [f32]) {
+    let Some(out) = out.first_chunk_mut::<LANES>() else { unreachable!("places are checked") };
+    *out = if add { L::load(out).plus(sum).get() } else { sum.get() };
 }
 
 /// The tables of up to 64 rows of `b`, and those of rows of zeros up to a whole turn of the loop. Returns the turns.
@@ -67,14 +84,9 @@ fn pairs<L: Lanes>(a: &[f32; LANES], b: &[f32; LANES]) -> [L; 4] {
     [a.add_each(b, &MINUS), difference, a.plus(L::load(b)), sum]
 }
 
-/// The entries of `P` rows, by their bits of one word, added up, beginning at 0.0; then stored, or added to `out`.
+/// The entries of `P` rows, by their bits of one word, added up, beginning at 0.0.
 #[inline(always)]
-pub(crate) fn look_up<L: Lanes, const P: usize>(
-    tables: &[Table],
-    mut signs: [u64; P],
-    more: bool,
-    out: &mut [[f32; LANES]; P],
-) {
+fn look_up<L: Lanes, const P: usize>(tables: &[Table], mut signs: [u64; P]) -> [L; P] {
     let mut sums = [L::zero(); P];
     let (steps, _) = tables.as_chunks::<STEPS>();
     for tables in steps {
@@ -87,8 +99,5 @@ pub(crate) fn look_up<L: Lanes, const P: usize>(
             signs[p] >>= STEPS * GROUP;
         }
     }
-    for p in 0..P {
-        let sum = if more { L::load(&out[p]).plus(sums[p]) } else { sums[p] };
-        out[p] = sum.get();
-    }
+    sums
 }

@@ -12,7 +12,10 @@ use core::ops::Range;
 
 pub(crate) use self::layout::{pack_weights, packed_len};
 use super::generic::winograd::Job;
-use crate::{conv::Out, elementwise::Elementwise, isa::Neon, real::LANES, shape::Conv, threshold::Thresholds};
+use crate::{
+    conv::Out, elementwise::Elementwise, isa::Neon, real::LANES, shape::Conv, sign_gemm::Job as SignJob,
+    threshold::Thresholds,
+};
 
 pub(crate) fn pack_f32(_: Neon, x: &[f32], channels: usize, out: &mut [u64]) {
     // SAFETY: the token proves that the CPU has NEON.
@@ -79,14 +82,14 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn sign_panel(_: Neon, k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+pub(crate) fn sign_gemm(_: Neon, job: &SignJob<'_>, out: &mut [f32]) {
     #[target_feature(enable = "neon")]
-    fn stamped(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    fn stamped(job: &SignJob<'_>, out: &mut [f32]) {
         // Eight sums of four registers are all 32.
-        super::generic::sign_gemm::panel::<[f32; LANES], 4>(k, signs, b, out);
+        super::generic::sign_gemm::run::<[f32; LANES], 4>(job, out);
     }
     // SAFETY: the token proves that the CPU has NEON.
-    unsafe { stamped(k, signs, b, out) }
+    unsafe { stamped(job, out) }
 }
 
 pub(crate) fn winograd(_: Neon, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

@@ -19,15 +19,15 @@ pub(crate) use super::{
     generic::{channel_means, elementwise::apply as elementwise, max_bits},
     portable::unpack,
 };
-use crate::{real::LANES, shape::Conv};
+use crate::{real::LANES, shape::Conv, sign_gemm::Job as SignJob};
 
 pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
     // Two pixels of 16 lanes are eight of the sixteen registers of the smaller hosts.
     super::generic::real::conv::<[f32; LANES], 2>(conv, x, w, bias, rows, out);
 }
 
-pub(crate) fn sign_panel(k: usize, signs: &[u64], b: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
-    super::generic::sign_gemm::panel::<[f32; LANES], 2>(k, signs, b, out);
+pub(crate) fn sign_gemm(job: &SignJob<'_>, out: &mut [f32]) {
+    super::generic::sign_gemm::run::<[f32; LANES], 2>(job, out);
 }
 
 pub(crate) fn winograd(
