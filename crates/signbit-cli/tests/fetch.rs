@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -265,4 +266,23 @@ fn info_counts_the_classes_and_draws_the_sheet() {
     let sum: u64 = classes.iter().map(|class| class["train"].as_u64().unwrap()).sum();
     assert_eq!((classes.len(), sum), (10, info["train"].as_u64().unwrap()));
     assert!(failure(&folder, "data info digits --sheet s.gif").contains(".png"));
+}
+
+/// With a recipe, each row is the class's first picture and its changes; without any, it is the plain sheet.
+#[test]
+fn the_sheet_shows_what_a_recipe_does_to_pictures() {
+    let folder = Folder::new();
+    success(&folder, "data info digits --sheet plain.png");
+    success(&folder, "data info digits --sheet none.png --recipe mlp");
+    fs::write(folder.path("r.toml"), "network = \"mlp\"\n[augmentation]\nshift = 2\nzoom = 0.5\n").unwrap();
+    success(&folder, "data info digits --sheet changed.png --recipe r.toml");
+    let [plain, none, changed] =
+        ["plain.png", "none.png", "changed.png"].map(|name| image::open(folder.path(name)).unwrap().to_rgb8());
+    assert_eq!(plain, none);
+    let picture =
+        |sheet: &image::RgbImage, column: u32| image::imageops::crop_imm(sheet, 4 + column * 68, 4, 64, 64).to_image();
+    assert_eq!(picture(&plain, 0), picture(&changed, 0));
+    let different: HashSet<Vec<u8>> = (0..12).map(|column| picture(&changed, column).into_raw()).collect();
+    assert!(different.len() > 9, "{} of 12", different.len());
+    assert!(failure(&folder, "data info digits --recipe none.toml").contains("cannot read the recipe"));
 }

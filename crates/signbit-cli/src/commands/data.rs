@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use signbit_train::data::{self, DataOptions, DataSet, NAMES};
 
-use super::data_sheet as sheet;
+use super::{data_sheet as sheet, train};
 use crate::args::JsonArg;
 use crate::failure::Failure;
 use crate::fetch::{self, Request};
@@ -60,7 +60,8 @@ struct FetchArgs {
 #[command(after_help = "\
 EXAMPLE:
   signbit data info digits
-  signbit data info mnist --sheet mnist.png")]
+  signbit data info mnist --sheet mnist.png
+  signbit data info pictures --sheet changed.png --recipe recipe.toml")]
 struct InfoArgs {
     /// Name of a set, or path of one
     #[arg(value_name = "PATH|NAME")]
@@ -68,6 +69,9 @@ struct InfoArgs {
     /// Draw pictures of each class, a row each, into this PNG file
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    /// Take pictures as this recipe does; the sheet shows one of each class as it is, then as the recipe changes it
+    #[arg(long, value_name = "RECIPE|NAME")]
+    recipe: Option<String>,
     #[command(flatten)]
     json: JsonArg,
 }
@@ -102,11 +106,13 @@ fn fetch(args: &FetchArgs) -> Result<(), Failure> {
 fn info(args: &InfoArgs) -> Result<(), Failure> {
     let out = args.json.out();
     args.sheet.as_deref().map_or(Ok(()), sheet::check)?;
-    let data = files::data(&args.data, &DataOptions::default(), None)?;
+    let recipe = args.recipe.as_deref().map(train::named_recipe).transpose()?;
+    let options = recipe.as_ref().map_or_else(DataOptions::default, |recipe| recipe.data.clone());
+    let data = files::data(&args.data, &options, None)?;
     let counts = Counts::of(&data);
     let place = place(&args.data);
     if let Some(path) = &args.sheet {
-        sheet::write(&data, path)?;
+        sheet::write(&data, recipe.as_ref(), path)?;
     }
     let all = (data.train.len() + data.test.len()) as f64;
     let rows = data.classes.iter().zip(counts.train.iter().zip(&counts.test)).map(|(class, (&train, &test))| {
