@@ -11,6 +11,23 @@ use crate::{Isa, arch, bits::words, real::LANES};
 /// Columns of the real matrix that one call multiplies.
 pub const COLUMNS: usize = LANES;
 
+/// Rows of the real matrix with a table of their own, and its entries: entry `i` has row `j` with a plus where bit `j` of
+/// `i` is 1.
+pub(crate) const GROUP: usize = 4;
+pub(crate) type Table = [[f32; COLUMNS]; 1 << GROUP];
+
+/// Scratch: the tables of 64 rows, 16 KiB, half of a first-level cache. What it holds does not matter; no register lies across
+/// two lines of the cache.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub struct Tables(pub(crate) [Table; 64 / GROUP]);
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self([[[0.0; COLUMNS]; 1 << GROUP]; 64 / GROUP])
+    }
+}
+
 /// Where rows of products go: row `i` of part `p` begins at `starts[p] + i * step`. Parts have equally many rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Places<'a> {
@@ -28,9 +45,9 @@ pub struct Places<'a> {
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn panel(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], out: &mut [f32]) {
+pub fn panel(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], tables: &mut Tables, out: &mut [f32]) {
     assert!(m.checked_mul(COLUMNS) == Some(out.len()), "room for {} numbers of {m} rows of {COLUMNS}", out.len());
-    run(isa, m, k, signs, b, Places { starts: &[0], step: COLUMNS }, false, out);
+    run(isa, m, k, signs, b, Places { starts: &[0], step: COLUMNS }, false, tables, out);
 }
 
 /// Adds the products of [`panel`] to `out`, each row where `places` says; those with 64 rows of `b` for all parts, one after the
@@ -38,8 +55,17 @@ pub fn panel(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], out: &mut [
 ///
 /// # Panics
 /// If a length does not fit, `m` rows are not equally many for each part, or a place is beyond `out`.
-pub fn add_panel(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], places: Places<'_>, out: &mut [f32]) {
-    run(isa, m, k, signs, b, places, true, out);
+pub fn add_panel(
+    isa: Isa,
+    m: usize,
+    k: usize,
+    signs: &[u64],
+    b: &[f32],
+    places: Places<'_>,
+    tables: &mut Tables,
+    out: &mut [f32],
+) {
+    run(isa, m, k, signs, b, places, true, tables, out);
 }
 
 /// Checked: the rows of `signs` are those of all parts, `b` has `k` rows, and no place lies beyond the output.
@@ -54,7 +80,17 @@ pub(crate) struct Job<'a> {
     pub(crate) add: bool,
 }
 
-fn run(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], places: Places<'_>, add: bool, out: &mut [f32]) {
+fn run(
+    isa: Isa,
+    m: usize,
+    k: usize,
+    signs: &[u64],
+    b: &[f32],
+    places: Places<'_>,
+    add: bool,
+    tables: &mut Tables,
+    out: &mut [f32],
+) {
     assert!(m.checked_mul(words(k)) == Some(signs.len()), "{} words for {m} rows of {k} signs", signs.len());
     assert!(k.checked_mul(COLUMNS) == Some(b.len()), "{} numbers for {k} rows of {COLUMNS}", b.len());
     let Places { starts, step } = places;
@@ -69,16 +105,16 @@ fn run(isa: Isa, m: usize, k: usize, signs: &[u64], b: &[f32], places: Places<'_
     let job = &Job { rows, k, signs, b: b.as_chunks().0, places, add };
     match isa {
         Isa::Reference(_) => arch::reference::sign_gemm(job, out),
-        Isa::Portable(_) => arch::portable::sign_gemm(job, out),
+        Isa::Portable(_) => arch::portable::sign_gemm(job, tables, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(token) => arch::avx2::sign_gemm(token, job, out),
+        Isa::Avx2(token) => arch::avx2::sign_gemm(token, job, tables, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bw(token) => arch::avx512::sign_gemm(token, job, out),
+        Isa::Avx512Bw(token) => arch::avx512::sign_gemm(token, job, tables, out),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Vpopcnt(token) => arch::avx512::sign_gemm(token.into(), job, out),
+        Isa::Avx512Vpopcnt(token) => arch::avx512::sign_gemm(token.into(), job, tables, out),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        Isa::WasmSimd128(_) => arch::simd128::sign_gemm(job, out),
+        Isa::WasmSimd128(_) => arch::simd128::sign_gemm(job, tables, out),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon(token) => arch::neon::sign_gemm(token, job, out),
+        Isa::Neon(token) => arch::neon::sign_gemm(token, job, tables, out),
     }
 }

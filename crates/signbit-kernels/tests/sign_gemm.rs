@@ -4,7 +4,7 @@ mod common;
 
 use common::{Rng, SIZES, pack_rows};
 use proptest::prelude::*;
-use signbit_kernels::sign_gemm::{self, COLUMNS, Places};
+use signbit_kernels::sign_gemm::{self, COLUMNS, Places, Tables};
 use signbit_kernels::{Isa, bits};
 
 /// The products with 64 rows of `b` from `word * 64` on, by the definition in the documented order.
@@ -38,11 +38,12 @@ fn check(m: usize, k: usize, seed: u64) -> Result<(), String> {
             }
         }
     }
+    let mut tables = Tables::default();
     for isa in Isa::all() {
         let mut out = vec![f32::NAN; m * COLUMNS];
-        sign_gemm::panel(isa, m, k, &rows[..half], &b, &mut out);
+        sign_gemm::panel(isa, m, k, &rows[..half], &b, &mut tables, &mut out);
         let mut all = before.clone();
-        sign_gemm::add_panel(isa, 2 * m, k, &rows, &b, Places { starts: &starts, step }, &mut all);
+        sign_gemm::add_panel(isa, 2 * m, k, &rows, &b, Places { starts: &starts, step }, &mut tables, &mut all);
         if out != expected || all != added {
             return Err(format!("{} of {m} x {k}", isa.name()));
         }
@@ -85,7 +86,15 @@ proptest! {
 #[test]
 #[should_panic(expected = "3 words for 2 rows of 65 signs")]
 fn rows_of_another_length_are_refused() {
-    sign_gemm::panel(Isa::best(), 2, 65, &[0; 3], &[0.0; 65 * COLUMNS], &mut [0.0; 2 * COLUMNS]);
+    sign_gemm::panel(
+        Isa::best(),
+        2,
+        65,
+        &[0; 3],
+        &[0.0; 65 * COLUMNS],
+        &mut Tables::default(),
+        &mut [0.0; 2 * COLUMNS],
+    );
 }
 
 #[test]
@@ -98,12 +107,12 @@ fn a_turned_matrix_of_another_size_is_refused() {
 #[should_panic(expected = "rows end at Some(37) of 36 numbers")]
 fn places_beyond_the_output_are_refused() {
     let places = Places { starts: &[0, 5], step: 16 };
-    sign_gemm::add_panel(Isa::best(), 4, 1, &[0; 4], &[0.0; COLUMNS], places, &mut [0.0; 36]);
+    sign_gemm::add_panel(Isa::best(), 4, 1, &[0; 4], &[0.0; COLUMNS], places, &mut Tables::default(), &mut [0.0; 36]);
 }
 
 #[test]
 #[should_panic(expected = "3 rows in 2 parts")]
 fn uneven_parts_are_refused() {
     let places = Places { starts: &[0, 5], step: 16 };
-    sign_gemm::add_panel(Isa::best(), 3, 1, &[0; 3], &[0.0; COLUMNS], places, &mut [0.0; 64]);
+    sign_gemm::add_panel(Isa::best(), 3, 1, &[0; 3], &[0.0; COLUMNS], places, &mut Tables::default(), &mut [0.0; 64]);
 }

@@ -261,7 +261,7 @@ fn signs(channels: usize, rng: &mut Rng, summaries: &mut [Summary]) {
         let mut unpacked = vec![f32::NAN; x.len()];
         bits::unpack_signs(isa, &packed[0], channels, &mut unpacked);
         let mut products = [f32::NAN; 5 * sign_gemm::COLUMNS];
-        sign_gemm::panel(isa, 5, channels, &packed[0], &columns, &mut products);
+        sign_gemm::panel(isa, 5, channels, &packed[0], &columns, &mut sign_gemm::Tables::default(), &mut products);
         (packed.concat(), to_bits(&unpacked), to_bits(&products))
     };
     let (packed, unpacked, products) = run(REFERENCE);

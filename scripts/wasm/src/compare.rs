@@ -180,7 +180,7 @@ fn others(isa: Isa, conv: &Conv, rng: &mut Rng, tally: &mut Tally) {
     floats("unpack_signs", pixels * c, &|isa, out| bits::unpack_signs(isa, &signs, c, out));
     let columns: Vec<f32> = (0..c * sign_gemm::COLUMNS).map(|_| rng.float()).collect();
     floats("sign_gemm", pixels * sign_gemm::COLUMNS, &|isa, out| {
-        sign_gemm::panel(isa, pixels, c, &signs, &columns, out);
+        sign_gemm::panel(isa, pixels, c, &signs, &columns, &mut sign_gemm::Tables::default(), out);
     });
     let per_channel: Vec<f32> = (0..c).map(|_| rng.float()).collect();
     floats("elementwise", pixels * c, &|isa, out| {

@@ -62,8 +62,9 @@ fn sign_panel(bencher: Bencher<'_, '_>, isa: &str) {
     let (isa, m, k) = (Isa::by_name(isa).expect("a name of this list"), 1024, 1024);
     let (signs, b) = (rows(m, k), vec![0.5; k * sign_gemm::COLUMNS]);
     let mut out = vec![0.0; m * sign_gemm::COLUMNS];
+    let mut tables = sign_gemm::Tables::default();
     bencher.counter(ItemsCount::new(m * k * sign_gemm::COLUMNS)).bench_local(|| {
-        sign_gemm::panel(isa, m, k, black_box(&signs), black_box(&b), black_box(&mut out));
+        sign_gemm::panel(isa, m, k, black_box(&signs), black_box(&b), &mut tables, black_box(&mut out));
     });
 }
 

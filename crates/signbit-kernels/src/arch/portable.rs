@@ -10,7 +10,7 @@ use crate::{
     conv::Out,
     real::LANES,
     shape::{Conv, Padding},
-    sign_gemm::Job as SignJob,
+    sign_gemm::{Job as SignJob, Tables},
     threshold::Thresholds,
     window::{Pixels, Window},
 };
@@ -174,8 +174,8 @@ pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>,
     super::generic::real::conv::<[f32; LANES], 1>(conv, x, w, bias, rows, out);
 }
 
-pub(crate) fn sign_gemm(job: &SignJob<'_>, out: &mut [f32]) {
-    super::generic::sign_gemm::run::<[f32; LANES], 1>(job, out);
+pub(crate) fn sign_gemm(job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
+    super::generic::sign_gemm::run::<[f32; LANES], 1>(job, tables, out);
 }
 
 pub(crate) fn winograd(job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

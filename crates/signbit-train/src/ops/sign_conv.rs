@@ -10,7 +10,7 @@ mod raster;
 #[cfg(test)]
 mod tests;
 
-use signbit_kernels::sign_gemm::{self, COLUMNS, Places};
+use signbit_kernels::sign_gemm::{self, COLUMNS, Places, Tables};
 use signbit_kernels::{Conv, Isa, Padding, bits};
 
 use self::raster::Raster;
@@ -114,6 +114,7 @@ struct Work<'a> {
     taps: Vec<u64>,
     /// Where each tap reads in a plane of dx.
     starts: Vec<usize>,
+    tables: Box<Tables>,
 }
 
 impl<'a> Work<'a> {
@@ -158,6 +159,7 @@ impl<'a> Work<'a> {
             turned: vec![0; c_in * bits::words(raster.inputs)],
             taps: vec![0; raster.conv.k() * bits::words(raster.outputs)],
             starts: vec![0; raster.conv.taps()],
+            tables: Box::default(),
         }
     }
 
@@ -180,7 +182,7 @@ impl<'a> Work<'a> {
         self.read_taps(x);
         let blocks = self.dy.chunks_exact(outputs * COLUMNS).zip(self.sums.chunks_exact_mut(conv.k() * COLUMNS));
         for (dy, sums) in blocks {
-            sign_gemm::panel(self.isa, conv.k(), outputs, &self.taps, dy, self.products);
+            sign_gemm::panel(self.isa, conv.k(), outputs, &self.taps, dy, &mut self.tables, self.products);
             sums.iter_mut().zip(&*self.products).for_each(|(sum, product)| *sum += product);
         }
         if conv.padding == Padding::Zero {
@@ -232,7 +234,7 @@ impl<'a> Work<'a> {
             let starts = &mut self.starts[..];
             starts.iter_mut().enumerate().for_each(|(tap, start)| *start = first + self.raster.distance(tap));
             let places = Places { starts, step: self.plane };
-            sign_gemm::add_panel(self.isa, conv.k(), conv.c_out, weights, pixels, places, self.dx);
+            sign_gemm::add_panel(self.isa, conv.k(), conv.c_out, weights, pixels, places, &mut self.tables, self.dx);
         }
         for (y, row) in dx.chunks_exact_mut(conv.w * conv.c_in).enumerate() {
             let start = self.raster.input_row(y);

@@ -1,7 +1,7 @@
 //! Products of real numbers with signs that stay bits: both ways through a binary dense layer.
 
 use rayon::prelude::*;
-use signbit_kernels::sign_gemm::{self, COLUMNS};
+use signbit_kernels::sign_gemm::{self, COLUMNS, Tables};
 use signbit_kernels::{Isa, bits};
 
 use super::parts::with_scratch;
@@ -25,7 +25,10 @@ pub(super) fn samples_times_signs(cx: &mut Context<'_>, x: &[f32], n: usize, k: 
     products[own].par_chunks_mut(len).zip(numbers).for_each(|(products, (columns, x))| {
         to_columns(x, k, columns);
         let tasks = products.par_chunks_mut(ROWS * COLUMNS).zip(signs.par_chunks(ROWS * row));
-        tasks.for_each(|(products, signs)| sign_gemm::panel(isa, signs.len() / row, k, signs, columns, products));
+        tasks.for_each(|(products, signs)| {
+            let mut tables = Tables::default();
+            sign_gemm::panel(isa, signs.len() / row, k, signs, columns, &mut tables, products);
+        });
     });
     cx.buffers.give(columns);
     let mut sample = complete(cx.ranks, &mut products, len);
@@ -62,7 +65,7 @@ pub(super) fn weight_gradient(
                 used.copy_from_slice(&dy[first + i * COLUMNS..][..channels]);
                 free.fill(0.0);
             }
-            sign_gemm::panel(isa, k, n, turned, columns, products);
+            sign_gemm::panel(isa, k, n, turned, columns, &mut Tables::default(), products);
             from_columns(products, 0, k, dw);
         });
     });

@@ -19,7 +19,12 @@ use core::ops::Range;
 pub(crate) use self::layout::{pack_weights, packed_len};
 use super::generic::{registers::Sums, winograd::Job};
 use crate::{
-    conv::Out, elementwise::Elementwise, isa::Avx2, pool::Pooling, shape::Conv, sign_gemm::Job as SignJob,
+    conv::Out,
+    elementwise::Elementwise,
+    isa::Avx2,
+    pool::Pooling,
+    shape::Conv,
+    sign_gemm::{Job as SignJob, Tables},
     threshold::Thresholds,
 };
 
@@ -100,14 +105,14 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn sign_gemm(_: Avx2, job: &SignJob<'_>, out: &mut [f32]) {
+pub(crate) fn sign_gemm(_: Avx2, job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
     #[target_feature(enable = "avx2")]
-    fn stamped(job: &SignJob<'_>, out: &mut [f32]) {
+    fn stamped(job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
         // Eight sums, enough to hide the latency of the additions.
-        super::generic::sign_gemm::run::<Sums<real::Ymm, 2>, 4>(job, out);
+        super::generic::sign_gemm::run::<Sums<real::Ymm, 2>, 4>(job, tables, out);
     }
     // SAFETY: the token proves that the CPU has AVX2.
-    unsafe { stamped(job, out) }
+    unsafe { stamped(job, tables, out) }
 }
 
 pub(crate) fn winograd(_: Avx2, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

@@ -18,7 +18,7 @@ use crate::{
     conv::Out,
     isa::{Avx512Bw, Avx512Vpopcnt},
     shape::Conv,
-    sign_gemm::Job as SignJob,
+    sign_gemm::{Job as SignJob, Tables},
 };
 
 pub(crate) fn unpack(_: Avx512Bw, bits: &[u64], channels: usize, out: &mut [f32]) {
@@ -71,14 +71,14 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn sign_gemm(_: Avx512Bw, job: &SignJob<'_>, out: &mut [f32]) {
+pub(crate) fn sign_gemm(_: Avx512Bw, job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
     #[target_feature(enable = "avx512f")]
-    fn stamped(job: &SignJob<'_>, out: &mut [f32]) {
+    fn stamped(job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
         // Eight sums, enough to hide the latency of the additions.
-        super::generic::sign_gemm::run::<Sums<real::Zmm, 1>, 8>(job, out);
+        super::generic::sign_gemm::run::<Sums<real::Zmm, 1>, 8>(job, tables, out);
     }
     // SAFETY: the token proves that the CPU has AVX-512 F.
-    unsafe { stamped(job, out) }
+    unsafe { stamped(job, tables, out) }
 }
 
 pub(crate) fn winograd(_: Avx512Bw, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

@@ -1,35 +1,24 @@
 //! The product of signs and real numbers by tables of partial sums; see [`crate::sign_gemm`] for the order of its sums.
 
 use super::real::Lanes;
-use crate::{bits::words, real::LANES, sign_gemm::Job};
+use crate::{
+    bits::words,
+    real::LANES,
+    sign_gemm::{GROUP, Job, Table, Tables},
+};
 
-/// Rows of `b` with a table of their own, and its entries.
-const GROUP: usize = 4;
-const ENTRIES: usize = 1 << GROUP;
-/// Groups of one word of signs: tables of 16 KiB, half of a first-level cache.
-const GROUPS: usize = 64 / GROUP;
-/// Groups of one turn of the loop.
+/// Groups of rows of one turn of the loop.
 const STEPS: usize = 4;
-
-/// The 16 sums of four rows of `b`: entry `i` has row `j` with a plus where bit `j` of `i` is 1.
-type Table = [[f32; LANES]; ENTRIES];
-
-/// Whole registers, none across two lines of the cache.
-#[repr(align(64))]
-struct Tables([Table; GROUPS]);
 
 /// `P` rows of signs are worked on together.
 #[inline(always)]
-pub(crate) fn run<L: Lanes, const P: usize>(job: &Job<'_>, out: &mut [f32]) {
+pub(crate) fn run<L: Lanes, const P: usize>(job: &Job<'_>, tables: &mut Tables, out: &mut [f32]) {
     let Job { rows, k, signs, b, places, add } = *job;
     let words = words(k);
     if words == 0 && !add {
         // Without places of one's own, rows lie side by side.
         return out.fill(0.0);
     }
-    let mut tables = Tables([[[0.0; LANES]; ENTRIES]; GROUPS]);
-    // A place that the compiler does not know as one of the stack takes two additions less at each look.
-    let tables = core::hint::black_box(&mut tables);
     for (word, b) in b.chunks(64).enumerate() {
         let steps = fill::<L>(b, tables);
         let (tables, more) = (&tables.0[..steps * STEPS], add || word > 0);
@@ -92,7 +81,7 @@ fn look_up<L: Lanes, const P: usize>(tables: &[Table], mut signs: [u64; P]) -> [
     for tables in steps {
         for (g, table) in tables.iter().enumerate() {
             for p in 0..P {
-                sums[p] = sums[p].plus(L::load(&table[(signs[p] >> (g * GROUP)) as usize % ENTRIES]));
+                sums[p] = sums[p].plus(L::load(&table[(signs[p] >> (g * GROUP)) as usize % table.len()]));
             }
         }
         for p in 0..P {

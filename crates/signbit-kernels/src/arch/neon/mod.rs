@@ -13,7 +13,12 @@ use core::ops::Range;
 pub(crate) use self::layout::{pack_weights, packed_len};
 use super::generic::winograd::Job;
 use crate::{
-    conv::Out, elementwise::Elementwise, isa::Neon, real::LANES, shape::Conv, sign_gemm::Job as SignJob,
+    conv::Out,
+    elementwise::Elementwise,
+    isa::Neon,
+    real::LANES,
+    shape::Conv,
+    sign_gemm::{Job as SignJob, Tables},
     threshold::Thresholds,
 };
 
@@ -82,14 +87,14 @@ pub(crate) fn real_conv(
     unsafe { stamped(conv, x, w, bias, rows, out) }
 }
 
-pub(crate) fn sign_gemm(_: Neon, job: &SignJob<'_>, out: &mut [f32]) {
+pub(crate) fn sign_gemm(_: Neon, job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
     #[target_feature(enable = "neon")]
-    fn stamped(job: &SignJob<'_>, out: &mut [f32]) {
+    fn stamped(job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
         // Eight sums of four registers are all 32.
-        super::generic::sign_gemm::run::<[f32; LANES], 4>(job, out);
+        super::generic::sign_gemm::run::<[f32; LANES], 4>(job, tables, out);
     }
     // SAFETY: the token proves that the CPU has NEON.
-    unsafe { stamped(job, out) }
+    unsafe { stamped(job, tables, out) }
 }
 
 pub(crate) fn winograd(_: Neon, job: &Job<'_>, rows: Range<usize>, scratch: &mut [f32], out: &mut [f32]) {

@@ -19,15 +19,19 @@ pub(crate) use super::{
     generic::{channel_means, elementwise::apply as elementwise, max_bits},
     portable::unpack,
 };
-use crate::{real::LANES, shape::Conv, sign_gemm::Job as SignJob};
+use crate::{
+    real::LANES,
+    shape::Conv,
+    sign_gemm::{Job as SignJob, Tables},
+};
 
 pub(crate) fn real_conv(conv: &Conv, x: &[f32], w: &[f32], bias: Option<&[f32]>, rows: Range<usize>, out: &mut [f32]) {
     // Two pixels of 16 lanes are eight of the sixteen registers of the smaller hosts.
     super::generic::real::conv::<[f32; LANES], 2>(conv, x, w, bias, rows, out);
 }
 
-pub(crate) fn sign_gemm(job: &SignJob<'_>, out: &mut [f32]) {
-    super::generic::sign_gemm::run::<[f32; LANES], 2>(job, out);
+pub(crate) fn sign_gemm(job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
+    super::generic::sign_gemm::run::<[f32; LANES], 2>(job, tables, out);
 }
 
 pub(crate) fn winograd(
