@@ -57,6 +57,7 @@ ROWS = [
     ("scale factor", "alpha", "`alpha`", {"scale": "alpha"}),
     ("scale factor", "alpha_k", "`alpha_k`", {"scale": "alpha_k"}),
     ("scale factor", "learned", "`learned`", {"scale": "learned"}),
+    ("scale factor", "learned_map", "`learned_map`", {"scale": "learned_map"}),
     ("optimiser", "adamw", "AdamW, weight decay 0.01", {"optimizer": "adamw", "weight_decay": 0.01}),
     ("optimiser", "sgd", "SGD, momentum 0.9, learning rate 0.05", {"optimizer": "{ sgd = { momentum = 0.9 } }", "learning_rate": 0.05}),
     ("optimiser", "bop", "Bop for bits, Adam for the rest", {"binary_optimizer": "{ bop = { threshold = 1e-6, gamma = 1e-3 } }"}),

@@ -241,6 +241,8 @@ fn tensor_shape() {
         (bits(4), Op::BinaryDense { weight: name() }, ones(&[3, 5])),
         (x, Op::PRelu { slope: name() }, reals(&[5])),
         (x, Op::PRelu { slope: name() }, reals(&[1, 4])),
+        (x, Op::MulMap { map: name() }, reals(&[1])),
+        (f32s(2, 3, 4), Op::MulMap { map: name() }, reals(&[3, 2])),
         (x, Op::RSign { shift: name() }, reals(&[3])),
         (i32s(4), Op::Threshold { threshold: "t".into(), flip: name() }, ones(&[4, 1])),
         (i32s(4), Op::Threshold { threshold: name(), flip: "f".into() }, integers(&[1])),

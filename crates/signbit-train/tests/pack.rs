@@ -17,9 +17,14 @@ fn recipes() -> Vec<Recipe> {
     for (name, width) in [("mlp", 70), ("small-cnn", 9), ("binarynet", 5), ("xnornet-small", 6), ("bireal-resnet20", 4)]
     {
         let base = Recipe { width, ..Recipe::by_name(name).expect("a network of this name") };
-        for scale in
-            [ScaleFactor::None, ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean, ScaleFactor::Learned]
-        {
+        for scale in [
+            ScaleFactor::None,
+            ScaleFactor::Alpha,
+            ScaleFactor::AlphaK,
+            ScaleFactor::AbsOfMean,
+            ScaleFactor::Learned,
+            ScaleFactor::LearnedMap,
+        ] {
             recipes.push(Recipe { scale, ..base.clone() });
         }
         recipes.push(Recipe { real_weights: true, ..base.clone() });
@@ -65,7 +70,13 @@ fn every_quantizer_and_scale_factor_trains_packs_and_agrees() {
     let scale = ScaleFactor::None;
     let activations = for_activations().into_iter().map(|q| Recipe { quantizer: q.into(), scale, ..base.clone() });
     let weights = for_weights().into_iter().map(|q| Recipe { weight_quantizer: q.into(), scale, ..base.clone() });
-    let scales = [ScaleFactor::Alpha, ScaleFactor::AlphaK, ScaleFactor::AbsOfMean, ScaleFactor::Learned];
+    let scales = [
+        ScaleFactor::Alpha,
+        ScaleFactor::AlphaK,
+        ScaleFactor::AbsOfMean,
+        ScaleFactor::Learned,
+        ScaleFactor::LearnedMap,
+    ];
     let scales = scales.map(|scale| Recipe { scale, ..base.clone() });
     let mut wrong = Vec::new();
     for recipe in activations.chain(weights).chain(scales) {

@@ -38,7 +38,9 @@ fn every_choice_learns() {
     recipes.push(Recipe { loss: LossKind::SquaredError, ..small() });
     recipes.push(small().as_twin(None));
     let cnn = Recipe::by_name("small-cnn").expect("small-cnn");
-    recipes.push(Recipe { width: 8, epochs: 8, batch: 50, learning_rate: 0.01, ..cnn });
+    for scale in [ScaleFactor::None, ScaleFactor::LearnedMap] {
+        recipes.push(Recipe { scale, width: 8, epochs: 8, batch: 50, learning_rate: 0.01, ..cnn.clone() });
+    }
     let wrong: Vec<_> = recipes
         .into_iter()
         .map(|recipe| (trained(recipe.clone(), 2).0, recipe))
@@ -51,7 +53,8 @@ fn every_choice_learns() {
 fn the_same_seed_gives_the_same_weights_with_any_number_of_threads() {
     let recipe = Recipe { epochs: 2, ..small() };
     let cnn = Recipe { width: 8, epochs: 1, batch: 50, ..Recipe::by_name("small-cnn").expect("small-cnn") };
-    for recipe in [recipe, Recipe { scale: ScaleFactor::AlphaK, ..cnn.clone() }, cnn] {
+    let scaled = |scale| Recipe { scale, ..cnn.clone() };
+    for recipe in [recipe, scaled(ScaleFactor::AlphaK), scaled(ScaleFactor::LearnedMap), cnn.clone()] {
         let first = trained(recipe.clone(), 1);
         assert_eq!(first, trained(recipe.clone(), 1), "the same again");
         assert_eq!(first, trained(recipe.clone(), 2), "two threads");

@@ -137,6 +137,16 @@ fn mul(kind: &str, channels: usize) -> Model {
     })
 }
 
+/// One factor per position, on pieces that end within a sample and across samples.
+fn mul_map(kind: &str, channels: usize) -> Model {
+    let input = Shape::new(3, 2, channels);
+    case(input, |b, numbers, x| {
+        b.tensor("map", numbers.f32_tensor(&[3, 2]));
+        let x = if kind == "i32" { integers(b, numbers, x, channels, channels) } else { x };
+        b.node("y", Op::MulMap { map: "map".into() }, &[x])
+    })
+}
+
 /// A squeeze-and-excite gate: one factor per channel and sample, on a value of any shape.
 fn gate(kind: &str, input: Shape) -> Model {
     case(input, |b, numbers, x| {
@@ -254,6 +264,9 @@ fn elementwise() -> Vec<(&'static str, Model)> {
         ("mul", gate("i32", Shape::new(3, 4, 67))),
         ("mul", gate("f32", Shape::new(3, 4, 1))),
         ("mul", gate("f32", Shape::vector(5))),
+        ("mul_map", mul_map("f32", 5)),
+        ("mul_map", mul_map("f32", 4000)),
+        ("mul_map", mul_map("i32", 67)),
         ("sigmoid", on("f32", shape, Op::Sigmoid)),
         ("relu", on("f32", shape, Op::Relu)),
         ("relu", on("i32", shape, Op::Relu)),

@@ -79,7 +79,8 @@ impl Builder {
                 let [shift_in, slope, shift_out] = [(); 3].map(|()| self.per_channel(numbers, shape.c));
                 Op::RPRelu { shift_in, slope, shift_out }
             }
-            3 => Op::Affine { mul: -0.5, add: 1.25 },
+            3 if numbers.below(2) == 0 => Op::Affine { mul: -0.5, add: 1.25 },
+            3 => Op::MulMap { map: self.tensor(numbers.f32_tensor(&[shape.h, shape.w])) },
             _ => Op::Clip { min: -0.75, max: 1.0 },
         };
         self.node(op, &[x], shape, DType::F32);

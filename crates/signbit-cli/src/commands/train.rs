@@ -79,8 +79,8 @@ pub(crate) struct TrainArgs {
     /// Another one for the weights, also magnitude_aware_sign or libra_pb [default: ste_sign, or --quantizer]
     #[arg(long, value_name = "NAME")]
     weight_quantizer: Option<String>,
-    /// Scale factors of binary layers: none, alpha, alpha_k, abs_of_mean or learned [default: none], of xnornet
-    /// [default: alpha], of xnornet-small [default: alpha_k]
+    /// Scale factors of binary layers: none, alpha, alpha_k, abs_of_mean, learned or learned_map [default: none],
+    /// of xnornet [default: alpha], of xnornet-small [default: alpha_k]
     #[arg(long, value_name = "NAME", value_parser = named::<ScaleFactor>)]
     scale: Option<ScaleFactor>,
     /// Optimiser [default: adam]

@@ -275,8 +275,29 @@ impl<'a> Reader<'a> {
             x.spread_len(mul).and_then(|_| x.spread_len(add)).map_err(|reason| node.unsupported(reason))?;
             return Ok(x.clone());
         }
+        if let Some(steps) = x.map_steps(mul).filter(|_| all(add, 0.0) && add.dims().len() <= x.rank()) {
+            return self.mul_map(node, x, mul, steps);
+        }
         let (x, [mul, add]) = self.per_channel(node, x, [mul, add])?;
         Ok(x.with(self.draft.mul_add(node.name, x.id, mul, add)?))
+    }
+
+    /// `x` times a constant that steps along its rows and columns.
+    fn mul_map(
+        &mut self,
+        node: &Node<'_>,
+        x: &Real,
+        mul: &Constant,
+        [row, column]: [usize; 2],
+    ) -> Result<Real, ConvertError> {
+        let (h, w) = (x.size(Axis::H), x.size(Axis::W));
+        self.budget.hold(node.name, node.operator(), h.saturating_mul(w))?;
+        self.budget.charge(node.name, node.operator(), mul.len())?;
+        let numbers = mul.to_floats();
+        let data =
+            (0..h).flat_map(|i| (0..w).map(move |j| (i, j))).map(|(i, j)| numbers[i * row + j * column]).collect();
+        let map = self.draft.f32(&format!("{}.map", node.name), [h, w], data)?;
+        Ok(x.with(self.join(node, Op::MulMap { map }, &[x.id])?))
     }
 
     /// +1.0 where a comparison holds, else -1.0.

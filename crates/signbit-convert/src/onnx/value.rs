@@ -119,6 +119,22 @@ impl Real {
         self.axes.len()
     }
 
+    /// How a constant of one number per row, column or position of a map steps along its rows and columns; nothing where it
+    /// is another.
+    pub(super) fn map_steps(&self, constant: &Constant) -> Option<[usize; 2]> {
+        let axes = self.axes.get(self.rank().checked_sub(constant.dims().len())?..)?;
+        let mut steps = [0, 0];
+        for ((axis, &dim), step) in axes.iter().zip(constant.dims()).zip(strides(constant.dims())) {
+            match axis[..] {
+                _ if dim == 1 => {}
+                [Axis::H] if dim == self.size(Axis::H) => steps[0] = step,
+                [Axis::W] if dim == self.size(Axis::W) => steps[1] = step,
+                _ => return None,
+            }
+        }
+        (steps != [0, 0] && !self.flat).then_some(steps)
+    }
+
     /// Elements per sample.
     pub(super) fn elements(&self) -> usize {
         self.dims.iter().skip(1).fold(1, |product, &d| product.saturating_mul(d))

@@ -40,6 +40,7 @@ fn roles(op: &Op) -> [&'static str; 3] {
         Op::MulAdd { .. } => ["mul", "add", ""],
         Op::Threshold { .. } => ["threshold", "flip", ""],
         Op::RSign { .. } => ["shift", "", ""],
+        Op::MulMap { .. } => ["map", "", ""],
         Op::PRelu { .. } => ["slope", "", ""],
         Op::RPRelu { .. } => ["shift_in", "slope", "shift_out"],
         _ => ["weight", "bias", ""],

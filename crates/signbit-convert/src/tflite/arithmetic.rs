@@ -57,6 +57,26 @@ fn per_channel(reader: &mut Reader, op: &Operator, i: usize, x: ValueId) -> Resu
     }
 }
 
+/// A value and a constant of one number for each of its positions, if one operand is that.
+fn by_map(reader: &mut Reader, op: &Operator) -> Result<Option<(ValueId, String)>> {
+    for (constant, value) in [(0, 1), (1, 0)] {
+        if !reader.is_constant(op, constant)? || reader.is_constant(op, value)? {
+            continue;
+        }
+        let x = reader.real(op, value)?;
+        let (shape, map) = (reader.draft.shape(x), reader.reals(op, constant)?);
+        if !shape.is_vector()
+            && shape.c > 1
+            && map.shape.ends_with(&[shape.h, shape.w, 1])
+            && map.data.len() == shape.h * shape.w
+        {
+            let name = reader.draft.f32(&format!("{}.map", op.name), [shape.h, shape.w], map.data)?;
+            return Ok(Some((x, name)));
+        }
+    }
+    Ok(None)
+}
+
 /// `x * mul + add`, then the fused activation.
 fn affine(reader: &mut Reader, op: &Operator, x: ValueId, mul: Vec<f32>, add: Vec<f32>, fused: i8) -> Result<()> {
     let y = reader.draft.mul_add(&op.name, x, mul, add)?;
@@ -102,6 +122,10 @@ pub(super) fn sub(reader: &mut Reader, op: &Operator) -> Result<()> {
 
 pub(super) fn mul(reader: &mut Reader, op: &Operator) -> Result<()> {
     let fused = op.options(MUL_OPTIONS)?.byte(0)?;
+    if let Some((x, map)) = by_map(reader, op)? {
+        let y = reader.draft.node(&op.name, Op::MulMap { map }, &[x])?;
+        return reader.put_activated(op, y, activation_of(op, fused.into())?);
+    }
     let (a, b) = match operands(reader, op)? {
         Operands::ByConstant(x, mul) | Operands::ConstantBy(mul, x) => {
             let zeros = vec![0.0; mul.len()];

@@ -214,6 +214,11 @@ impl Builder {
                 self.node(Op::RSign { shift }, &[x.id], shape, DType::Bits, Some(ONE));
             }
             7 => self.mul_add(x),
+            8 if self.numbers.below(2) == 0 => {
+                let data = self.numbers.quarters(shape.h * shape.w);
+                let map = self.tensor(Tensor::f32([shape.h, shape.w], data).unwrap());
+                self.real(Op::MulMap { map }, x, x.exact.and_then(|e| e.times(QUARTERS)));
+            }
             8 => self.real(Op::Relu, x, x.exact),
             9 => {
                 let slope = self.channels(c);

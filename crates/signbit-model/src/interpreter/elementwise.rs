@@ -26,6 +26,11 @@ pub(super) fn mul(x: &Value, k: &Value) -> Result<ValueData, NodeError> {
     Ok(ValueData::F32(x.to_f32().iter().enumerate().map(|(i, x)| x * factor(i)).collect()))
 }
 
+pub(super) fn mul_map(x: &Value, map: &[f32]) -> ValueData {
+    let (c, x) = (x.ty.shape.c, x.to_f32());
+    ValueData::F32(x.chunks_exact(c).zip(map.iter().cycle()).flat_map(|(x, k)| x.iter().map(move |x| x * k)).collect())
+}
+
 pub(super) fn relu(x: &Value) -> ValueData {
     ValueData::F32(x.to_f32().iter().map(|&x| if x > 0.0 { x } else { 0.0 }).collect())
 }
@@ -160,6 +165,14 @@ mod tests {
     fn relu_makes_negative_zero_and_nan_positive_zero() {
         let y = run_op(Shape::vector(4), &[-0.0, f32::NAN, -1.0, 2.0], Op::Relu, vec![]);
         assert_eq!(float_bits(y), [0.0_f32, 0.0, 0.0, 2.0].map(f32::to_bits));
+    }
+
+    #[test]
+    fn a_map_serves_all_channels_and_samples() {
+        let op = Op::MulMap { map: "m".into() };
+        let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let y = run_op(Shape::new(1, 2, 2), &x, op, vec![f32s("m", &[1, 2], &[2.0, -1.0])]);
+        assert_eq!(y, ValueData::F32(vec![2.0, 4.0, -3.0, -4.0, 10.0, 12.0, -7.0, -8.0]));
     }
 
     #[test]

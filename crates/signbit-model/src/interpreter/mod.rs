@@ -92,6 +92,7 @@ fn eval(op: &Op, inputs: &[&Value], ty: ValueType, tensors: Tensors<'_>) -> Resu
         Op::Affine { mul, add } => elementwise::mul_add(x, &[*mul], &[*add]),
         Op::Add => elementwise::add(x, second()?)?,
         Op::Mul => elementwise::mul(x, second()?)?,
+        Op::MulMap { map } => elementwise::mul_map(x, tensors.f32(map)?),
         Op::Relu => elementwise::relu(x),
         Op::PRelu { slope } => elementwise::prelu(x, tensors.f32(slope)?),
         Op::RPRelu { shift_in, slope, shift_out } => {

@@ -89,11 +89,17 @@ impl<'a> Tensors<'a> {
 
     /// Checks a tensor of one number per channel.
     pub(super) fn per_channel(self, name: &str, expected: DType, c: usize) -> Result<(), NodeError> {
+        let shape: &[usize] = if expected == DType::Bits { &[1, c] } else { &[c] };
+        self.has(name, expected, shape)
+    }
+
+    /// Whether a tensor is of this type and shape.
+    pub(super) fn has(self, name: &str, expected: DType, shape: &[usize]) -> Result<(), NodeError> {
         let tensor = self.get(name)?;
-        let (word, shape): (_, &[usize]) = match expected {
-            DType::F32 => ("f32", &[c]),
-            DType::I32 => ("i32", &[c]),
-            DType::Bits => ("bits", &[1, c]),
+        let word = match expected {
+            DType::F32 => "f32",
+            DType::I32 => "i32",
+            DType::Bits => "bits",
         };
         if tensor.dtype() != expected {
             return Err(wrong_dtype(name, word, tensor));

@@ -24,6 +24,12 @@ pub(super) fn per_channel(inputs: &[ValueType], tensors: Tensors<'_>, names: &[&
     Ok(out)
 }
 
+pub(super) fn mul_map(inputs: &[ValueType], tensors: Tensors<'_>, map: &str) -> Result<ValueType, NodeError> {
+    let out = activation(inputs)?;
+    tensors.has(map, DType::F32, &[out.shape.h, out.shape.w])?;
+    Ok(out)
+}
+
 pub(super) fn affine(inputs: &[ValueType], mul: f32, add: f32) -> Result<ValueType, NodeError> {
     if !(mul.is_finite() && add.is_finite()) {
         return Err(NodeError::AffineNumbers { mul, add });

@@ -186,6 +186,12 @@ pub enum Op {
     /// per channel that serves all pixels of its sample (`1 x 1 x C`, a squeeze-and-excite gate). Where two of
     /// these hold, they say the same.
     Mul,
+    /// F32 or I32 -> F32: `y = x * map[row, column]`, the same for all channels and samples: XNOR-Net++'s factors of rows and
+    /// columns (Bulat and Tzimiropoulos 2019, arXiv 1909.13863).
+    MulMap {
+        /// `[H, W]`, F32.
+        map: String,
+    },
     /// F32 or I32 -> F32: `y = x > 0 ? x : 0.0`; so -0.0 and NaN become 0.0.
     Relu,
     /// F32 or I32 -> F32: `y = x > 0 ? x : slope[c] * x` (He et al. 2015, arXiv 1502.01852, eq. 1).
@@ -259,7 +265,7 @@ fn is_one(groups: &usize) -> bool {
 
 impl Op {
     /// The names of all operators, as they stand in a file.
-    pub const NAMES: [&str; 29] = [
+    pub const NAMES: [&str; 30] = [
         "conv2d",
         "dense",
         "binary_conv2d",
@@ -279,6 +285,7 @@ impl Op {
         "add",
         "concat",
         "mul",
+        "mul_map",
         "relu",
         "prelu",
         "rprelu",
@@ -315,6 +322,7 @@ impl Op {
             Self::Concat => "concat",
             Self::Mul => "mul",
             Self::Relu => "relu",
+            Self::MulMap { .. } => "mul_map",
             Self::PRelu { .. } => "prelu",
             Self::RPRelu { .. } => "rprelu",
             Self::Clip { .. } => "clip",
@@ -340,6 +348,7 @@ impl Op {
             Self::MulAdd { mul, add } => vec![mul, add],
             Self::RSign { shift } => vec![shift],
             Self::Threshold { threshold, flip } => vec![threshold, flip],
+            Self::MulMap { map } => vec![map],
             Self::PRelu { slope } => vec![slope],
             Self::RPRelu { shift_in, slope, shift_out } => vec![shift_in, slope, shift_out],
             Self::Affine { .. }
@@ -376,6 +385,7 @@ impl Op {
             Self::MulAdd { mul, add } => vec![mul, add],
             Self::RSign { shift } => vec![shift],
             Self::Threshold { threshold, flip } => vec![threshold, flip],
+            Self::MulMap { map } => vec![map],
             Self::PRelu { slope } => vec![slope],
             Self::RPRelu { shift_in, slope, shift_out } => vec![shift_in, slope, shift_out],
             Self::Affine { .. }
@@ -429,6 +439,7 @@ impl Op {
             Self::GlobalMaxPool => pool::global_max(inputs),
             Self::Add => elementwise::add(inputs),
             Self::Mul => elementwise::mul(inputs),
+            Self::MulMap { map } => elementwise::mul_map(inputs, tensors, map),
             Self::MulAdd { mul, add } => elementwise::per_channel(inputs, tensors, &[mul, add]),
             Self::Relu => elementwise::activation(inputs),
             Self::Sigmoid | Self::Softmax => elementwise::unary(inputs),

@@ -68,6 +68,8 @@ pub(crate) fn every_operator() -> Model {
     b.node("slice_i32", slice, &[d3]);
     let m = b.node("mul_add", Op::MulAdd { mul: "mul".into(), add: "add".into() }, &[d2]);
     let m = b.node("affine", Op::Affine { mul: 0.1, add: -3.0 }, &[m]);
+    b.tensor("map", reals(&[3, 3]));
+    let m = b.node("mul_map", Op::MulMap { map: "map".into() }, &[m]);
     let k = b.node("k", Op::ActivationScale { geometry: same }, &[x]);
     let scaled = b.node("scaled", Op::Mul, &[m, k]);
     let peak = b.node("squeeze", Op::GlobalMaxPool, &[x]);

@@ -40,6 +40,7 @@ mod sign;
 mod sign_conv;
 mod sign_product;
 mod slice;
+mod spatial_scale;
 mod split;
 mod transposed;
 mod weight_scale;
@@ -73,6 +74,7 @@ pub use separable::{BinaryDepthwiseConv2d, BinarySeparableConv2d};
 pub use sigmoid::Sigmoid;
 pub use sign::Sign;
 pub use slice::Slice;
+pub use spatial_scale::SpatialScale;
 pub use weight_scale::WeightScale;
 
 /// Numbers per task of a pass over all numbers alike.

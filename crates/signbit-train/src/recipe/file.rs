@@ -108,7 +108,7 @@ fn comments() -> Vec<(&'static str, String)> {
         fixed("twin", "Real numbers throughout, to compare with."),
         ("quantizer", format!("Sign's stand-in derivative, of activations: {activations}.")),
         ("weight_quantizer", format!("Of weights: {weights}. swish_sign(5) has a steepness of 5.")),
-        fixed("scale", "Scale factors: none, alpha, alpha_k, abs_of_mean or learned."),
+        fixed("scale", "Scale factors: none, alpha, alpha_k, abs_of_mean, learned or learned_map."),
         fixed("optimizer", "\"adam\", \"adamw\", or { sgd = { momentum = 0.9 } }."),
         fixed("learning_rate", "The highest."),
         fixed("decay", "\"constant\", \"cosine\", \"linear\", or { step = { parts = 3, factor = 0.1 } }."),

@@ -36,6 +36,8 @@ pub enum ScaleFactor {
     AbsOfMean,
     /// A trained factor per output channel (XNOR-Net++, arXiv 1909.13863).
     Learned,
+    /// The same, and one for each row and each column of a convolution's output.
+    LearnedMap,
 }
 
 impl ScaleFactor {
@@ -45,7 +47,7 @@ impl ScaleFactor {
             Self::None => WeightScale::None,
             Self::Alpha | Self::AlphaK => WeightScale::Alpha,
             Self::AbsOfMean => WeightScale::AbsOfMean,
-            Self::Learned => WeightScale::Learned,
+            Self::Learned | Self::LearnedMap => WeightScale::Learned,
         }
     }
 

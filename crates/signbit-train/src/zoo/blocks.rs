@@ -9,7 +9,7 @@ use super::ZooError;
 use crate::network::{NetworkBuilder, Var};
 use crate::ops::{
     ActivationScale, BatchNorm, BatchNormSign, BinaryConv2d, BinaryDense, Conv2d, Dense, Flatten, GlobalAvgPool,
-    MaxPool2d, MulMap, NormOptions, Relu, Sign,
+    MaxPool2d, MulMap, NormOptions, Relu, Sign, SpatialScale,
 };
 use crate::quantizer::{Kind, Quantizer};
 use crate::recipe::{Recipe, ScaleFactor};
@@ -92,11 +92,19 @@ impl Blocks {
         self.scaled(name, x, y, Geometry::valid([1, 1], [1, 1], [1, 1]))
     }
 
-    /// The map K of the layer's input on its output, where the recipe asks for it.
+    /// The map K of the layer's input on its output, or factors of its rows and columns, where the recipe asks for them.
     fn scaled(&mut self, name: &str, x: Activations, y: Var, geometry: Geometry) -> Result<Var, ZooError> {
-        let Some(real) = x.real else { return Ok(y) };
+        let Some(real) = x.real else { return self.spatial(name, y) };
         let k = ActivationScale::add(&mut self.builder, &format!("{name}.k"), real, geometry)?;
         Ok(MulMap::add(&mut self.builder, &format!("{name}.scaled"), y, k)?)
+    }
+
+    /// Factors of the rows and columns of a binary layer's output, where the recipe asks for them and there are several.
+    pub(super) fn spatial(&mut self, name: &str, y: Var) -> Result<Var, ZooError> {
+        match self.scale == ScaleFactor::LearnedMap && !self.builder.ty(y).shape.is_vector() {
+            true => Ok(SpatialScale::add(&mut self.builder, &format!("{name}.spatial"), y)?),
+            false => Ok(y),
+        }
     }
 
     /// The last layer: real, with bias.

@@ -131,7 +131,8 @@ impl Blocks {
             return Ok(Conv2d::add(b, name, x, c, geometry, 1)?);
         }
         let (scale, quantizer) = (self.scale.weight(), self.weight_quantizer.clone());
-        Ok(BinaryConv2d::add(b, name, x, c, geometry, 1, padding, quantizer, scale)?)
+        let y = BinaryConv2d::add(b, name, x, c, geometry, 1, padding, quantizer, scale)?;
+        self.spatial(name, y)
     }
 
     /// Sign with a learned shift; ReLU in a twin.

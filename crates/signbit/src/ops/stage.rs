@@ -33,6 +33,10 @@ pub(crate) enum Stage {
         slope: PerChannel,
         shift_out: PerChannel,
     },
+    /// One number per position of a sample.
+    MulMap {
+        map: Box<[f32]>,
+    },
     Clip {
         min: f32,
         max: f32,
@@ -105,6 +109,7 @@ impl Stage {
                 let channels = values.plan.types[step.output].shape.c;
                 Elementwise::MulPixel(&read(*operand)[range.start / channels..range.end / channels])
             }
+            Self::MulMap { map } => return mul_map(values, step, map, first, out),
             Self::MulChannel { operand } => return mul_channel(values, step, read(*operand), range, out),
         };
         elementwise::apply(values.plan.isa, &op, out);
@@ -121,5 +126,17 @@ fn mul_channel(values: Values<'_>, step: &Step, factors: &[f32], range: Range<us
         let (part, rest) = out.split_at_mut(end - at);
         elementwise::apply(values.plan.isa, &Elementwise::MulChannel(&factors[sample * c..][..c]), part);
         (at, out) = (end, rest);
+    }
+}
+
+/// Multiplies each pixel with the factor of its position; `out` begins at element `first` of the step's output.
+fn mul_map(values: Values<'_>, step: &Step, map: &[f32], first: usize, mut out: &mut [f32]) {
+    let channels = values.plan.types[step.output].shape.c;
+    let mut at = first / channels % map.len();
+    while !out.is_empty() {
+        let pixels = (map.len() - at).min(out.len() / channels);
+        let (part, rest) = out.split_at_mut(pixels * channels);
+        elementwise::apply(values.plan.isa, &Elementwise::MulPixel(&map[at..at + pixels]), part);
+        (at, out) = (0, rest);
     }
 }

@@ -147,6 +147,7 @@ impl Lowering<'_> {
             | Op::Affine { .. }
             | Op::Add
             | Op::Mul
+            | Op::MulMap { .. }
             | Op::Relu
             | Op::PRelu { .. }
             | Op::RPRelu { .. }
@@ -167,6 +168,7 @@ impl Lowering<'_> {
                 Stage::MulChannel { operand: 1 }
             }
             Op::Mul => Stage::MulPixel { operand: 1 },
+            Op::MulMap { map } => Stage::MulMap { map: self.f32(map)?.into() },
             Op::Relu => Stage::Relu,
             Op::PRelu { slope } => Stage::PRelu { slope: self.f32(slope)?.into() },
             Op::RPRelu { shift_in, slope, shift_out } => {

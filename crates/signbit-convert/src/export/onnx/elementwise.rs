@@ -2,7 +2,7 @@
 
 use signbit_model::{Node, ValueId};
 
-use super::super::weights;
+use super::super::{int, weights};
 use super::Lowering;
 use crate::ConvertError;
 
@@ -69,5 +69,13 @@ impl Lowering<'_> {
         let dims = self.channel_dims(x)?;
         let data = weights::reals(weights::tensor(self.model, node, name)?);
         self.w.shared(format!("channels {dims:?} {name}"), |w| Ok(w.reals(name, &dims, &data)))
+    }
+
+    /// A tensor of one real number per position, shaped to spread over the value.
+    pub(super) fn per_position(&mut self, node: &Node, x: ValueId, name: &str) -> Result<String, ConvertError> {
+        let shape = self.shape(x);
+        let dims = if shape.is_vector() { vec![1] } else { vec![1, int(shape.h)?, int(shape.w)?] };
+        let data = weights::reals(weights::tensor(self.model, node, name)?);
+        self.w.shared(format!("positions {dims:?} {name}"), |w| Ok(w.reals(name, &dims, &data)))
     }
 }

@@ -206,6 +206,10 @@ impl Lowering<'_> {
             }
             Op::Add => self.w.node(name, "Add", &[&value, &self.value(second)], Vec::new()),
             Op::Mul => self.mul(name, x, second)?,
+            Op::MulMap { map } => {
+                let map = self.per_position(node, x, map)?;
+                self.w.node(name, "Mul", &[&value, &map], Vec::new())
+            }
             Op::Relu => plain(&mut self.w, "Relu"),
             Op::PRelu { slope } => {
                 let slope = self.per_channel(node, x, slope)?;

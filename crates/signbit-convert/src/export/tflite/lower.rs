@@ -151,6 +151,11 @@ impl Lowering<'_> {
                 let (code, options) = if node.op == Op::Add { (builtin::ADD, 11) } else { (builtin::MUL, 21) };
                 self.real_node(name, code, &[a, b], shape, Options::Builtin(options, Vec::new()))
             }
+            Op::MulMap { map } => {
+                let (x, data) = (self.real(x)?, self.channels(node, map)?);
+                let map = self.reals(&format!("{name}.map"), &[1, shape.h, shape.w, 1], &data)?;
+                self.real_node(name, builtin::MUL, &[x, map], shape, Options::Builtin(21, Vec::new()))
+            }
             Op::Relu | Op::Sigmoid => {
                 let x = self.real(x)?;
                 let code = if node.op == Op::Relu { builtin::RELU } else { builtin::LOGISTIC };
