@@ -22,8 +22,12 @@ fn mnist() {
     folder.run("pack r -o m.signbit");
     let verified = folder.json(&format!("verify r m.signbit --data {data} --threads 2"));
     assert_eq!(verified["identical"], true, "{verified}");
-    for run in verified["runs"].as_array().unwrap() {
-        assert_eq!((&run["pictures"], &run["bits"]), (&10_000.into(), &(10_000 * 3 * 128).into()), "{run}");
+    // The best instruction set on all pictures, the others on what ten seconds allow.
+    let runs = verified["runs"].as_array().unwrap();
+    assert_eq!(runs[0]["pictures"], 10_000, "{verified}");
+    for run in runs {
+        let pictures = run["pictures"].as_u64().unwrap();
+        assert!(pictures > 0 && run["bits"] == pictures * 3 * 128, "{run}");
     }
     let found = folder.json(&format!("eval m.signbit --data {data}"));
     assert!(found["accuracy"].as_f64().unwrap() > 0.8, "{found}");
