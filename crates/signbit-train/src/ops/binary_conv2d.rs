@@ -109,19 +109,25 @@ impl Operator for BinaryConv2d {
     fn backward(&mut self, cx: &mut Context<'_>, pass: Pass<'_>) -> Vec<Option<Tensor>> {
         let x = pass.input(0);
         let conv = self.at(x.n());
-        let mut dx = pass.wanted[0].then(|| cx.buffers.real(conv.n * x.shape().elements()));
-        match (x, SignConv::new(cx.isa, conv)) {
+        let (mut dy, wanted, len) = (pass.grad.data, pass.wanted[0], conv.n * x.shape().elements());
+        let sign_conv = SignConv::new(cx.isa, conv).filter(|_| matches!(x, Value::Bits(_)));
+        let in_place = sign_conv.is_some() && dy.len() == len;
+        let mut dx = (wanted && !in_place).then(|| cx.buffers.real(len));
+        match (x, sign_conv) {
             (Value::Bits(x), Some(sign_conv)) => {
-                let to = dx.as_deref_mut().map(|out| self.weights.dx(out));
+                let to = wanted.then(|| self.weights.dx(dx.as_deref_mut()));
                 let dw = self.weights.grad(cx.params);
-                sign_conv.backward(cx.ranks, cx.buffers, &x.words, &pass.grad.data, dw, to);
+                sign_conv.backward(cx.ranks, cx.buffers, &x.words, &mut dy, dw, to);
             }
-            _ => self.real_backward(cx, &conv, x, &pass.grad.data, dx.as_deref_mut()),
+            _ => self.real_backward(cx, &conv, x, &dy, dx.as_deref_mut()),
         }
         self.weights.finish_gradient(cx.params, conv.k());
-        let shape = x.shape();
-        cx.buffers.give(pass.grad.data);
-        vec![dx.map(|dx| Tensor::new(conv.n, shape, dx))]
+        if wanted && in_place {
+            dx = Some(dy);
+        } else {
+            cx.buffers.give(dy);
+        }
+        vec![dx.map(|dx| Tensor::new(conv.n, x.shape(), dx))]
     }
 
     fn pack(&self, name: &str, packer: &mut Packer<'_>, inputs: &[Packed]) -> Result<Packed, PackError> {

@@ -171,8 +171,8 @@ impl BinaryWeights {
         &self.signs
     }
 
-    /// What the gradient by an input of bits, to be written to `out`, needs of the weights.
-    pub(super) fn dx<'a>(&'a self, out: &'a mut [f32]) -> Dx<'a> {
+    /// The gradient by an input of bits, to be written to `out` or in place, and what it needs of the weights.
+    pub(super) fn dx<'a>(&'a self, out: Option<&'a mut [f32]>) -> Dx<'a> {
         Dx { weights: &self.rows, scale: self.alpha(), out }
     }
 

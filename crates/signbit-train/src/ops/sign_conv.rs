@@ -35,8 +35,8 @@ pub(super) struct Dx<'a> {
     pub(super) weights: &'a [u64],
     /// A factor per output channel on dy.
     pub(super) scale: Option<&'a [f32]>,
-    /// `[n, h, w, c_in]`, written.
-    pub(super) out: &'a mut [f32],
+    /// `[n, h, w, c_in]`, written. Without it, the gradient takes the place of dy, which must be as long.
+    pub(super) out: Option<&'a mut [f32]>,
 }
 
 impl SignConv {
@@ -52,7 +52,7 @@ impl SignConv {
         ranks: Option<&Ranks>,
         buffers: &mut Buffers,
         x: &[u64],
-        dy: &[f32],
+        dy: &mut [f32],
         dw: &mut [f32],
         dx: Option<Dx<'_>>,
     ) {
@@ -60,25 +60,26 @@ impl SignConv {
         let per_part = per_part(ranks, conv.n);
         let (dy_len, dx_len) = (conv.out_h() * conv.out_w() * conv.c_out, conv.h * conv.w * conv.c_in);
         let x_len = conv.h * conv.w * bits::words(conv.c_in);
-        let mut weights = buffers.words(if dx.is_some() { conv.k() * bits::words(conv.c_out) } else { 0 });
-        let mut scale = None;
-        let dx_parts: Vec<Option<&mut [f32]>> = match dx {
-            Some(dx) => {
-                bits::transpose(conv.c_out, conv.k(), dx.weights, &mut weights);
-                scale = dx.scale;
-                dx.out.chunks_mut(per_part * dx_len).map(Some).collect()
-            }
+        let (wanted, mut scale, mut out) = (dx.is_some(), None, None);
+        let mut weights = buffers.words(if wanted { conv.k() * bits::words(conv.c_out) } else { 0 });
+        if let Some(dx) = dx {
+            bits::transpose(conv.c_out, conv.k(), dx.weights, &mut weights);
+            (scale, out) = (dx.scale, dx.out);
+        }
+        let dx_parts: Vec<Option<&mut [f32]>> = match out {
+            Some(out) => out.chunks_mut(per_part * dx_len).map(Some).collect(),
             None => (0..conv.n.div_ceil(per_part)).map(|_| None).collect(),
         };
-        let items = x.chunks(per_part * x_len).zip(dy.chunks(per_part * dy_len)).zip(dx_parts).collect();
+        let items = x.chunks(per_part * x_len).zip(dy.chunks_mut(per_part * dy_len)).zip(dx_parts).collect();
         sum_parts(ranks, buffers, items, dw, |_, ((x, dy), mut dx), dw| {
             with_scratch(Work::len(&self.raster), |scratch| {
                 let mut work = Work::new(self, scratch);
-                for (i, (x, dy)) in x.chunks_exact(x_len).zip(dy.chunks_exact(dy_len)).enumerate() {
+                for (i, (x, dy)) in x.chunks_exact(x_len).zip(dy.chunks_exact_mut(dy_len)).enumerate() {
                     work.lay_out(dy);
                     work.add_to_weights(x, dy);
-                    if let Some(dx) = &mut dx {
-                        work.input_gradient(&weights, scale, &mut dx[i * dx_len..][..dx_len]);
+                    if wanted {
+                        let dx = dx.as_deref_mut().map_or(dy, |dx| &mut dx[i * dx_len..][..dx_len]);
+                        work.input_gradient(&weights, scale, dx);
                     }
                 }
                 work.finish_weights(dw);

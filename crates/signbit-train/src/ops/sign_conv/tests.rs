@@ -13,6 +13,7 @@ fn cases() -> impl Iterator<Item = Conv> {
         (2, 9, 5, 65, 16, [1, 1], [1, 1], [0, 0, 0, 0]),
         (3, 6, 11, 8, 5, [2, 3], [2, 1], [0, 2, 3, 1]),
         (1, 40, 33, 3, 16, [5, 5], [1, 1], [2, 2, 2, 2]),
+        (3, 6, 5, 20, 20, [3, 3], [1, 1], [1, 1, 1, 1]),
         (4, 1, 16, 9, 40, [3, 3], [1, 1], [1, 1, 1, 1]),
         (2, 3, 4, 10, 7, [3, 3], [1, 2], [4, 5, 0, 3]),
     ];
@@ -42,9 +43,15 @@ fn both_ways(conv: &Conv, isa: Isa, scale: Option<&[f32]>, wants_dx: bool) -> [[
 
     let [mut fast, mut plain] = [(); 2].map(|()| [vec![f32::NAN; weights.len()], vec![f32::NAN; x.len()]]);
     let [dw, dx] = &mut fast;
-    let to = wants_dx.then_some(Dx { weights: &rows, scale, out: dx });
+    let to = wants_dx.then_some(Dx { weights: &rows, scale, out: Some(&mut *dx) });
     let signs = SignConv::new(isa, *conv).expect("a convolution for it");
-    signs.backward(None, &mut Buffers::default(), &x_bits, &dy, dw, to);
+    signs.backward(None, &mut Buffers::default(), &x_bits, &mut dy.clone(), dw, to);
+    if wants_dx && dx.len() == dy.len() {
+        let (mut in_place, mut again) = (dy.clone(), vec![f32::NAN; dw.len()]);
+        let to = Some(Dx { weights: &rows, scale, out: None });
+        signs.backward(None, &mut Buffers::default(), &x_bits, &mut in_place, &mut again, to);
+        assert!(in_place == *dx && again == *dw, "in place of dy: {conv:?}");
+    }
     let pad = match conv.padding {
         Padding::Zero => 0.0,
         Padding::One => 1.0,
