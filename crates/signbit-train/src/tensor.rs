@@ -184,7 +184,7 @@ fn keep<T>(kept: &mut Vec<Vec<T>>, buffer: Vec<T>) {
 }
 
 /// How many times as much room as is needed a buffer may have.
-const LOOSE: usize = 4;
+const LOOSE: usize = 2;
 
 /// A kept buffer of this length, else the smallest with room for it, else a new one. A network asks for the same lengths in
 /// every step; what deep layers have done with then serves the large ones before them, at the price of filling what was cut
