@@ -99,8 +99,6 @@ struct Work<'a> {
     sums: &'a mut [f32],
     /// Of each tap and output channel, the sum of dy where the tap lies in a padding of zeros.
     outside: &'a mut [f32],
-    /// `[k][COLUMNS]`.
-    products: &'a mut [f32],
     /// dy of 16 pixels, `[c_out][COLUMNS]`.
     pixels: &'a mut [f32],
     /// The gradient by the input, `[c_in][plane]`.
@@ -120,14 +118,13 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Lengths of the parts of the scratch.
-    fn lengths(raster: &Raster) -> [usize; 6] {
+    fn lengths(raster: &Raster) -> [usize; 5] {
         let conv = &raster.conv;
         let channels = conv.c_out.next_multiple_of(COLUMNS);
         [
             channels * raster.outputs,
             channels * conv.k(),
             conv.taps() * conv.c_out,
-            conv.k() * COLUMNS,
             channels * COLUMNS,
             conv.c_in * (raster.inputs + COLUMNS),
         ]
@@ -139,7 +136,7 @@ impl<'a> Work<'a> {
 
     fn new(conv: &SignConv, mut scratch: &'a mut [f32]) -> Self {
         let raster = conv.raster;
-        let [dy, sums, outside, products, pixels, dx] =
+        let [dy, sums, outside, pixels, dx] =
             Self::lengths(&raster).map(|len| scratch.split_off_mut(..len).expect("scratch of all lengths"));
         dy.fill(0.0);
         sums.fill(0.0);
@@ -152,7 +149,6 @@ impl<'a> Work<'a> {
             dy,
             sums,
             outside,
-            products,
             pixels,
             dx,
             plane: raster.inputs + COLUMNS,
@@ -182,9 +178,9 @@ impl<'a> Work<'a> {
         let Raster { conv, outputs, .. } = self.raster;
         self.read_taps(x);
         let blocks = self.dy.chunks_exact(outputs * COLUMNS).zip(self.sums.chunks_exact_mut(conv.k() * COLUMNS));
+        let places = Places { starts: &[0], step: COLUMNS };
         for (dy, sums) in blocks {
-            sign_gemm::panel(self.isa, conv.k(), outputs, &self.taps, dy, &mut self.tables, self.products);
-            sums.iter_mut().zip(&*self.products).for_each(|(sum, product)| *sum += product);
+            sign_gemm::add_panel(self.isa, conv.k(), outputs, &self.taps, dy, places, &mut self.tables, sums);
         }
         if conv.padding == Padding::Zero {
             for (tap, sums) in self.outside.chunks_exact_mut(conv.c_out).enumerate() {
