@@ -68,7 +68,7 @@ pub fn add_panel(
     run(isa, m, k, signs, b, places, true, tables, out);
 }
 
-/// Checked: the rows of `signs` are those of all parts, `b` has `k` rows, and no place lies beyond the output.
+/// Checked: there are rows, and numbers in them; the rows of `signs` are those of all parts, `b` has `k` rows, and no place lies beyond the output.
 pub(crate) struct Job<'a> {
     /// Rows of each part.
     pub(crate) rows: usize,
@@ -102,6 +102,12 @@ fn run(
     let last = (rows - 1).checked_mul(step).zip(starts.iter().max());
     let end = last.and_then(|(last, start)| last.checked_add(*start)?.checked_add(COLUMNS));
     assert!(end.is_some_and(|end| end <= out.len()), "rows end at {end:?} of {} numbers", out.len());
+    if k == 0 {
+        // Nothing to add; without places of one's own, rows lie side by side.
+        return if !add {
+            out.fill(0.0)
+        };
+    }
     let job = &Job { rows, k, signs, b: b.as_chunks().0, places, add };
     match isa {
         Isa::Reference(_) => arch::reference::sign_gemm(job, out),

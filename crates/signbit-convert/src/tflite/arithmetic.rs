@@ -1,8 +1,9 @@
 //! Element by element: sums and products, with a constant or of two values, and activations.
 
-use signbit_model::{Op, ValueId};
+use signbit_model::{Op, Shape, ValueId};
 
 use super::Result;
+use super::constant::Reals;
 use super::conv::activation_of;
 use super::reader::Reader;
 use super::schema::Operator;
@@ -18,31 +19,27 @@ const LEAKY_RELU_OPTIONS: u8 = 75;
 /// Two operands of which at least one is a value.
 enum Operands {
     Values(ValueId, ValueId),
-    /// A value and then one number per channel.
-    ByConstant(ValueId, Vec<f32>),
-    /// One number per channel and then a value.
-    ConstantBy(Vec<f32>, ValueId),
+    /// A value and then a constant.
+    ByConstant(ValueId, Reals),
+    /// A constant and then a value.
+    ConstantBy(Reals, ValueId),
 }
 
 fn operands(reader: &mut Reader, op: &Operator) -> Result<Operands> {
     let constant = [reader.is_constant(op, 0)?, reader.is_constant(op, 1)?];
     Ok(match constant {
-        [_, true] => {
-            let x = reader.real(op, 0)?;
-            Operands::ByConstant(x, per_channel(reader, op, 1, x)?)
-        }
+        [_, true] => Operands::ByConstant(reader.real(op, 0)?, reader.reals(op, 1)?),
         [true, false] => {
             let x = reader.real(op, 1)?;
-            Operands::ConstantBy(per_channel(reader, op, 0, x)?, x)
+            Operands::ConstantBy(reader.reals(op, 0)?, x)
         }
         [false, false] => Operands::Values(reader.real(op, 0)?, reader.real(op, 1)?),
     })
 }
 
 /// A constant operand as one number for each channel of `x`.
-fn per_channel(reader: &mut Reader, op: &Operator, i: usize, x: ValueId) -> Result<Vec<f32>> {
+fn per_channel(reader: &mut Reader, op: &Operator, constant: Reals, x: ValueId) -> Result<Vec<f32>> {
     let channels = reader.draft.shape(x).c;
-    let constant = reader.reals(op, i)?;
     // Two vectors of the result's length are made of it.
     reader.spend(channels.checked_mul(8))?;
     match (constant.data[..].as_ref(), constant.shape.last()) {
@@ -57,24 +54,9 @@ fn per_channel(reader: &mut Reader, op: &Operator, i: usize, x: ValueId) -> Resu
     }
 }
 
-/// A value and a constant of one number for each of its positions, if one operand is that.
-fn by_map(reader: &mut Reader, op: &Operator) -> Result<Option<(ValueId, String)>> {
-    for (constant, value) in [(0, 1), (1, 0)] {
-        if !reader.is_constant(op, constant)? || reader.is_constant(op, value)? {
-            continue;
-        }
-        let x = reader.real(op, value)?;
-        let (shape, map) = (reader.draft.shape(x), reader.reals(op, constant)?);
-        if !shape.is_vector()
-            && shape.c > 1
-            && map.shape.ends_with(&[shape.h, shape.w, 1])
-            && map.data.len() == shape.h * shape.w
-        {
-            let name = reader.draft.f32(&format!("{}.map", op.name), [shape.h, shape.w], map.data)?;
-            return Ok(Some((x, name)));
-        }
-    }
-    Ok(None)
+/// Whether a constant is one number for each position of a value of this shape, which has several channels.
+fn is_map(constant: &Reals, Shape { h, w, c }: Shape) -> bool {
+    h * w > 1 && c > 1 && constant.shape.ends_with(&[h, w, 1]) && constant.data.len() == h * w
 }
 
 /// `x * mul + add`, then the fused activation.
@@ -96,6 +78,7 @@ pub(super) fn add(reader: &mut Reader, op: &Operator) -> Result<()> {
     let fused = op.options(ADD_OPTIONS)?.byte(0)?;
     match operands(reader, op)? {
         Operands::ByConstant(x, add) | Operands::ConstantBy(add, x) => {
+            let add = per_channel(reader, op, add, x)?;
             affine(reader, op, x, vec![1.0; add.len()], add, fused)
         }
         Operands::Values(a, b) => sum(reader, op, a, b, fused),
@@ -106,10 +89,13 @@ pub(super) fn sub(reader: &mut Reader, op: &Operator) -> Result<()> {
     let fused = op.options(SUB_OPTIONS)?.byte(0)?;
     match operands(reader, op)? {
         Operands::ByConstant(x, sub) => {
-            let add: Vec<f32> = sub.iter().map(|v| -v).collect();
+            let add: Vec<f32> = per_channel(reader, op, sub, x)?.iter().map(|v| -v).collect();
             affine(reader, op, x, vec![1.0; add.len()], add, fused)
         }
-        Operands::ConstantBy(add, x) => affine(reader, op, x, vec![-1.0; add.len()], add, fused),
+        Operands::ConstantBy(add, x) => {
+            let add = per_channel(reader, op, add, x)?;
+            affine(reader, op, x, vec![-1.0; add.len()], add, fused)
+        }
         Operands::Values(a, b) => {
             let channels = reader.draft.shape(b).c;
             reader.spend(channels.checked_mul(8))?;
@@ -122,12 +108,15 @@ pub(super) fn sub(reader: &mut Reader, op: &Operator) -> Result<()> {
 
 pub(super) fn mul(reader: &mut Reader, op: &Operator) -> Result<()> {
     let fused = op.options(MUL_OPTIONS)?.byte(0)?;
-    if let Some((x, map)) = by_map(reader, op)? {
-        let y = reader.draft.node(&op.name, Op::MulMap { map }, &[x])?;
-        return reader.put_activated(op, y, activation_of(op, fused.into())?);
-    }
     let (a, b) = match operands(reader, op)? {
+        Operands::ByConstant(x, map) | Operands::ConstantBy(map, x) if is_map(&map, reader.draft.shape(x)) => {
+            let Shape { h, w, .. } = reader.draft.shape(x);
+            let map = reader.draft.f32(&format!("{}.map", op.name), [h, w], map.data)?;
+            let y = reader.draft.node(&op.name, Op::MulMap { map }, &[x])?;
+            return reader.put_activated(op, y, activation_of(op, fused.into())?);
+        }
         Operands::ByConstant(x, mul) | Operands::ConstantBy(mul, x) => {
+            let mul = per_channel(reader, op, mul, x)?;
             let zeros = vec![0.0; mul.len()];
             return affine(reader, op, x, mul, zeros, fused);
         }
@@ -146,7 +135,7 @@ pub(super) fn div(reader: &mut Reader, op: &Operator) -> Result<()> {
     let fused = op.options(DIV_OPTIONS)?.byte(0)?;
     match operands(reader, op)? {
         Operands::ByConstant(x, div) => {
-            let mul: Vec<f32> = div.iter().map(|v| 1.0 / v).collect();
+            let mul: Vec<f32> = per_channel(reader, op, div, x)?.iter().map(|v| 1.0 / v).collect();
             let zeros = vec![0.0; mul.len()];
             affine(reader, op, x, mul, zeros, fused)
         }
@@ -178,7 +167,8 @@ pub(super) fn magnitude(reader: &mut Reader, op: &Operator) -> Result<()> {
 /// One slope per channel, shared by all pixels.
 pub(super) fn prelu(reader: &mut Reader, op: &Operator) -> Result<()> {
     let x = reader.real(op, 0)?;
-    let slope = per_channel(reader, op, 1, x)?;
+    let slope = reader.reals(op, 1)?;
+    let slope = per_channel(reader, op, slope, x)?;
     put_prelu(reader, op, x, slope)
 }
 

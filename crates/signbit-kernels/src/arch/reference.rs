@@ -155,9 +155,6 @@ fn real_dot(conv: &Conv, x: &[f32], w: &[f32], [n, oy, ox]: [usize; 3], o: usize
 
 pub(crate) fn sign_gemm(job: &SignJob<'_>, out: &mut [f32]) {
     let words = words(job.k);
-    if words == 0 && !job.add {
-        out.fill(0.0);
-    }
     for word in 0..words {
         for (part, start) in job.places.starts.iter().enumerate() {
             for row in 0..job.rows {

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 use signbit_kernels::Conv;
 
-use super::parts::{sum_parts, with_scratch};
+use super::parts::{chunks_or_none, sum_parts, with_scratch};
 use super::winograd::Winograd;
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{PARTS, Ranks, per_part};
@@ -241,16 +241,13 @@ impl Im2Row {
         let (dy_len, dx_len) = (self.out_h * self.out_w * conv.c_out, conv.h * conv.w * conv.c_in);
         let scaled_len = self.block_rows() * self.out_w * conv.c_out;
         let scratch_len = 2 * self.padded_len() + self.block_len() + scaled_len;
-        let (weights, scale, dx) = match dx {
-            Some(Dx { weights, scale, out }) => (Some(weights), scale, out),
-            None => (None, None, &mut [][..]),
+        let (weights, scale, out) = match dx {
+            Some(Dx { weights, scale, out }) => (Some(weights), scale, Some(out)),
+            None => (None, None, None),
         };
-        let dx_parts: Vec<&mut [f32]> = match weights {
-            Some(_) => dx.chunks_mut(per_part * dx_len).collect(),
-            None => (0..parts).map(|_| &mut [][..]).collect(),
-        };
+        let dx_parts = chunks_or_none(out, per_part * dx_len, parts);
         let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
-        sum_parts(ranks, buffers, items, dw, |part, (dy, dx), dw| {
+        sum_parts(ranks, buffers, items, dw, |part, (dy, mut dx), dw| {
             with_scratch(scratch_len, |scratch| {
                 let mut work = Work::new(self, scratch);
                 work.padded.fill(self.pad);
@@ -260,7 +257,7 @@ impl Im2Row {
                         self.fill(work.padded, |y, row| load(part * per_part + i, y, row));
                     }
                     self.backward_sample(gemm, &mut work, dy, weights, scale, dw);
-                    if weights.is_some() {
+                    if let Some(dx) = &mut dx {
                         self.unpad(work.dpadded, &mut dx[i * dx_len..(i + 1) * dx_len]);
                     }
                 }

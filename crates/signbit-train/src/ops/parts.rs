@@ -54,6 +54,14 @@ pub(super) fn sum_parts<T: Send>(
     buffers.give_scratch(scratch);
 }
 
+/// The chunks of `len` numbers of what is to be written for each of `count` parts, or nothing for each.
+pub(super) fn chunks_or_none(out: Option<&mut [f32]>, len: usize, count: usize) -> Vec<Option<&mut [f32]>> {
+    match out {
+        Some(out) => out.chunks_mut(len).map(Some).collect(),
+        None => (0..count).map(|_| None).collect(),
+    }
+}
+
 /// The first `count` pieces of `len` numbers each, which may be none.
 fn pieces(mut numbers: &mut [f32], len: usize, count: usize) -> Vec<&mut [f32]> {
     (0..count).map(|_| numbers.split_off_mut(..len).unwrap_or_default()).collect()

@@ -14,7 +14,7 @@ use signbit_kernels::sign_gemm::{self, COLUMNS, Places, Tables};
 use signbit_kernels::{Conv, Isa, Padding, bits};
 
 use self::raster::Raster;
-use super::parts::{sum_parts, with_scratch};
+use super::parts::{chunks_or_none, sum_parts, with_scratch};
 use super::sign_product::{from_columns, to_columns};
 use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
@@ -66,10 +66,7 @@ impl SignConv {
             bits::transpose(conv.c_out, conv.k(), dx.weights, &mut weights);
             (scale, out) = (dx.scale, dx.out);
         }
-        let dx_parts: Vec<Option<&mut [f32]>> = match out {
-            Some(out) => out.chunks_mut(per_part * dx_len).map(Some).collect(),
-            None => (0..conv.n.div_ceil(per_part)).map(|_| None).collect(),
-        };
+        let dx_parts = chunks_or_none(out, per_part * dx_len, conv.n.div_ceil(per_part));
         let items = x.chunks(per_part * x_len).zip(dy.chunks_mut(per_part * dy_len)).zip(dx_parts).collect();
         sum_parts(ranks, buffers, items, dw, |_, ((x, dy), mut dx), dw| {
             with_scratch(Work::len(&self.raster), |scratch| {
@@ -89,6 +86,11 @@ impl SignConv {
     }
 }
 
+/// Numbers of a channel of dx: those of its pixels, and the rest of the last register.
+fn plane(raster: &Raster) -> usize {
+    raster.inputs + COLUMNS
+}
+
 /// Scratch of one part of the batch.
 struct Work<'a> {
     raster: Raster,
@@ -101,10 +103,8 @@ struct Work<'a> {
     outside: &'a mut [f32],
     /// dy of 16 pixels, `[c_out][COLUMNS]`.
     pixels: &'a mut [f32],
-    /// The gradient by the input, `[c_in][plane]`.
+    /// The gradient by the input, `[c_in][plane]`; see [`plane`].
     dx: &'a mut [f32],
-    /// Inputs and the rest of their last register.
-    plane: usize,
     /// Input pixels with their padding, `[inputs][words of channels]`.
     padded: Vec<u64>,
     /// The same, `[c_in][words of inputs]`.
@@ -126,7 +126,7 @@ impl<'a> Work<'a> {
             channels * conv.k(),
             conv.taps() * conv.c_out,
             channels * COLUMNS,
-            conv.c_in * (raster.inputs + COLUMNS),
+            conv.c_in * plane(raster),
         ]
     }
 
@@ -151,7 +151,6 @@ impl<'a> Work<'a> {
             outside,
             pixels,
             dx,
-            plane: raster.inputs + COLUMNS,
             padded: vec![pad; raster.inputs * bits::words(c_in)],
             turned: vec![0; c_in * bits::words(raster.inputs)],
             taps: vec![0; raster.conv.k() * bits::words(raster.outputs)],
@@ -230,14 +229,14 @@ impl<'a> Work<'a> {
             }
             let starts = &mut self.starts[..];
             starts.iter_mut().enumerate().for_each(|(tap, start)| *start = first + self.raster.distance(tap));
-            let places = Places { starts, step: self.plane };
+            let places = Places { starts, step: plane(&self.raster) };
             sign_gemm::add_panel(self.isa, conv.k(), conv.c_out, weights, pixels, places, &mut self.tables, self.dx);
         }
         for (y, row) in dx.chunks_exact_mut(conv.w * conv.c_in).enumerate() {
             let start = self.raster.input_row(y);
-            for (c, plane) in self.dx.chunks_exact(self.plane).enumerate() {
+            for (c, sums) in self.dx.chunks_exact(plane(&self.raster)).enumerate() {
                 let pixels = row[c..].iter_mut().step_by(conv.c_in);
-                pixels.zip(&plane[start..]).for_each(|(dx, sum)| *dx = *sum);
+                pixels.zip(&sums[start..]).for_each(|(dx, sum)| *dx = *sum);
             }
         }
     }

@@ -74,17 +74,15 @@ impl Operator for SpatialScale {
         let (by_element, _) = channel_sums(cx.ranks, &x.data, &grad.data, sample, |x, d, _| (x * d, 0.0));
         let by_place: Vec<f64> = by_element.chunks_exact(x.shape.c).map(|sums| sums.iter().sum()).collect();
         let (map, isa, w) = (self.map(cx.params), cx.isa, x.shape.w);
-        let along = |factors: &[f32], i: usize| f64::from(factors[i]);
-        let columns = cx.params.value(self.columns);
-        let d_rows: Vec<f32> = by_place
-            .chunks_exact(w)
-            .map(|sums| sums.iter().enumerate().map(|(j, sum)| sum * along(columns, j)).sum::<f64>() as f32)
-            .collect();
-        let rows = cx.params.value(self.rows);
-        let d_columns: Vec<f32> =
-            (0..w).map(|j| (0..x.shape.h).map(|i| by_place[i * w + j] * along(rows, i)).sum::<f64>() as f32).collect();
-        cx.params.grad_mut(self.rows).copy_from_slice(&d_rows);
-        cx.params.grad_mut(self.columns).copy_from_slice(&d_columns);
+        let (rows, columns) = (cx.params.value(self.rows), cx.params.value(self.columns));
+        let (mut d_rows, mut d_columns) = (vec![0.0; rows.len()], vec![0.0; w]);
+        for (place, sum) in by_place.iter().enumerate() {
+            d_rows[place / w] += sum * f64::from(columns[place % w]);
+            d_columns[place % w] += sum * f64::from(rows[place / w]);
+        }
+        for (id, sums) in [(self.rows, d_rows), (self.columns, d_columns)] {
+            cx.params.grad_mut(id).iter_mut().zip(sums).for_each(|(g, s)| *g = s as f32);
+        }
         grad.data.par_chunks_mut(sample).for_each(|dy| elementwise::apply(isa, &Elementwise::MulPixel(&map), dy));
         vec![Some(grad)]
     }

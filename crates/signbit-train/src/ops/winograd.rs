@@ -21,7 +21,7 @@ use signbit_kernels::winograd::{both, patch};
 use self::points::{four_points, from_patch, store, three_points, to_three};
 use super::im2row::Dx;
 use super::lanes::{LANES, V, in_lanes, in_lanes_mut};
-use super::parts::{sum_parts, with_scratch};
+use super::parts::{chunks_or_none, sum_parts, with_scratch};
 use crate::gemm::{Gemm, Mat, MatMut};
 use crate::ranks::{Ranks, per_part};
 use crate::tensor::Buffers;
@@ -83,11 +83,11 @@ impl Winograd {
         let len = if dx.is_some() { PLACES * self.matrix() } else { 0 };
         let mut scratch = buffers.scratch(len);
         let weights = &mut scratch[..len];
-        let mut dx_parts: Vec<Option<&mut [f32]>> = (0..parts).map(|_| None).collect();
-        if let Some(Dx { weights: of, scale, out }) = dx {
+        let out = dx.map(|Dx { weights: of, scale, out }| {
             self.transform_weights(of, scale, weights);
-            dx_parts = out.chunks_mut(per_part * dx_len).map(Some).collect();
-        }
+            out
+        });
+        let dx_parts = chunks_or_none(out, per_part * dx_len, parts);
         let items = dy.chunks(per_part * dy_len).zip(dx_parts).collect();
         sum_parts(ranks, buffers, items, dw, |part, (dy, mut dx), dw| {
             let sizes = Sizes::of(self, dy.len() / dy_len);

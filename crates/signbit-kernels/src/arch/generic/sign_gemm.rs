@@ -15,10 +15,6 @@ const STEPS: usize = 4;
 pub(crate) fn run<L: Lanes, const P: usize>(job: &Job<'_>, tables: &mut Tables, out: &mut [f32]) {
     let Job { rows, k, signs, b, places, add } = *job;
     let words = words(k);
-    if words == 0 && !add {
-        // Without places of one's own, rows lie side by side.
-        return out.fill(0.0);
-    }
     for (word, b) in b.chunks(64).enumerate() {
         let steps = fill::<L>(b, tables);
         let (tables, more) = (&tables.0[..steps * STEPS], add || word > 0);

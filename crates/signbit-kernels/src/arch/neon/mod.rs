@@ -90,7 +90,7 @@ pub(crate) fn real_conv(
 pub(crate) fn sign_gemm(_: Neon, job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
     #[target_feature(enable = "neon")]
     fn stamped(job: &SignJob<'_>, tables: &mut Tables, out: &mut [f32]) {
-        // Eight sums of four registers are all 32.
+        // Four rows of 16 lanes are sixteen of the 32 registers.
         super::generic::sign_gemm::run::<[f32; LANES], 4>(job, tables, out);
     }
     // SAFETY: the token proves that the CPU has NEON.
